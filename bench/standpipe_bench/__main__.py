@@ -1,0 +1,16 @@
+"""``standpipe-bench`` on the command line, also where only the light client is installed."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line, or say what to install for it."""
+    try:
+        from standpipe_bench.cli import app
+    except ModuleNotFoundError as error:
+        sys.exit(f"standpipe-bench: needs {error.name}: pip install 'standpipe[bench]'")
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The composition root: the only module that sees every room."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from standpipe_server.backends.load import load
+from standpipe_server.config import Settings
+from standpipe_server.engine.batcher import Batcher
+from standpipe_server.engine.queue import BatchLimits
+from standpipe_server.engine.registry import Model, Registry
+from standpipe_server.engine.worker import ThreadWorker
+from standpipe_server.errors import ModelLoadError
+from standpipe_server.interfaces import Call, LoadedModel, ModelSpec, Outcome, Output, Progress
+from standpipe_server.rpc.server import RpcServer
+from standpipe_server.tasks import TASKS
+
+
+class Reporter(Protocol):
+    """Tells a person what the server does."""
+
+    def loading(self, spec: ModelSpec) -> Progress:
+        """A model begins to load; returns what its backend tells its steps to."""
+        ...
+
+    def ready(self, model: Model) -> None:
+        """A model answers calls."""
+        ...
+
+    def listening(self, address: str) -> None:
+        """All models answer calls."""
+        ...
+
+    def draining(self, signal_name: str) -> None:
+        """The server was told to stop."""
+        ...
+
+
+async def serve(settings: Settings, specs: Sequence[ModelSpec], reporter: Reporter) -> bool:
+    """Serve models until SIGTERM or SIGINT, then finish what was accepted.
+
+    The port is taken first, so that a taken port fails before minutes of loading; until the models are ready,
+    calls get UNAVAILABLE and health says NOT_SERVING.
+
+    Returns:
+        Whether every accepted call was answered.
+
+    Raises:
+        ModelLoadError: A model can't be loaded as asked.
+        OSError: The address can't be listened on.
+    """
+    registry = Registry(specs)
+    host, _, _ = settings.address.rpartition(":")
+    try:
+        server = RpcServer(settings.address, registry, settings.rpc_limits())
+    except RuntimeError as error:
+        raise OSError(f"can't listen on {settings.address}: is another server there?") from error
+    stop = asyncio.Event()
+    told: list[str] = []
+
+    def on_signal(number: signal.Signals) -> None:
+        told.append(number.name)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    await server.start()
+    opening = asyncio.create_task(_open_all(registry, settings.batch_limits(), reporter))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            opening.result()
+            await server.serving()
+            reporter.listening(f"{host}:{server.port}")
+            await stopping
+        reporter.draining(told[0])
+    finally:
+        opening.cancel()
+        stopping.cancel()
+        finished = await server.stop(settings.drain_timeout)
+    return finished
+
+
+async def _open_all(registry: Registry, limits: BatchLimits, reporter: Reporter) -> None:
+    for model in registry:
+        started = time.perf_counter()
+        progress = reporter.loading(model.spec)
+        loaded = await asyncio.to_thread(load, model.spec, progress)
+        progress("warming up")
+        workers = await _warm_workers(model.spec, loaded)
+        model.open(loaded.info, Batcher(workers, limits), time.perf_counter() - started)
+        reporter.ready(model)
+    # What loading made lives as long as the process: the collector needn't walk it in the middle of a call.
+    gc.collect()
+    gc.freeze()
+
+
+async def _warm_workers(spec: ModelSpec, loaded: LoadedModel) -> list[ThreadWorker[Call, Output]]:
+    """A worker for each runner, each having run the task's examples, so that no caller pays for the first run."""
+    loop = asyncio.get_running_loop()
+    task = next(task for task in TASKS if task.name == spec.task)
+    workers: list[ThreadWorker[Call, Output]] = []
+    for index, runner in enumerate(loaded.runners):
+        worker: ThreadWorker[Call, Output] = ThreadWorker(runner, f"{spec.name}-{index}", loop)
+        workers.append(worker)
+        for alone in (True, False):
+            for calls in task.warm_up:
+                for outcome in await _run(worker, calls, alone):
+                    if isinstance(outcome, Exception):
+                        raise ModelLoadError(
+                            f"model {spec.name!r} fails on an example: {outcome}"
+                        ) from outcome
+    return workers
+
+
+async def _run(worker: ThreadWorker[Call, Output], calls: Sequence[Call], alone: bool) -> Sequence[Outcome]:
+    outcomes: asyncio.Future[Sequence[Outcome]] = asyncio.get_running_loop().create_future()
+    worker.start(calls, alone, lambda answered, _: outcomes.set_result(answered))
+    return await outcomes

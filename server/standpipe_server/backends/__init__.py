@@ -1,0 +1,33 @@
+"""The only room that knows model libraries: it loads models and runs them.
+
+A backend is chosen from ``BACKENDS`` by name and imported only then, so that one may be absent from an
+install. Not aware of gRPC, protobuf, tasks' messages, or queues.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from standpipe_server.errors import ModelLoadError
+from standpipe_server.interfaces import Backend
+
+BACKENDS = {
+    "openvino": "standpipe_server.backends.openvino.backend:OpenVinoBackend",
+    "torch": "standpipe_server.backends.torch.backend:TorchBackend",
+}
+
+
+def backend(name: str) -> Backend:
+    """The backend of that name.
+
+    Raises:
+        ModelLoadError: A library that it needs isn't installed.
+    """
+    module, _, attribute = BACKENDS[name].partition(":")
+    try:
+        loaded: Backend = getattr(import_module(module), attribute)()
+    except ModuleNotFoundError as error:
+        raise ModelLoadError(
+            f"the backend {name} needs the package {error.name}: pip install 'standpipe[{name}]'"
+        ) from error
+    return loaded

@@ -1,0 +1,1 @@
+"""Models on OpenVINO, exported by Optimum."""

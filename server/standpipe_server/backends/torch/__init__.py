@@ -1,0 +1,1 @@
+"""Models on torch: processors, CUDA, Apple's GPU."""

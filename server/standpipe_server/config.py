@@ -1,0 +1,196 @@
+"""Every option of ``standpipe serve``, declared once: flags, environment and TOML file come from here.
+
+Flags win over the environment (``STANDPIPE_MAX_QUEUE``), the environment over the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    CliApp,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from standpipe_server.engine.queue import BatchLimits
+from standpipe_server.interfaces import BackendName, DtypeName, HintName, ModelSpec
+from standpipe_server.rpc.server import RpcLimits
+from standpipe_server.tasks import TASKS, InputLimits
+
+_TASK_NAMES = [task.name for task in TASKS]
+
+
+class ModelOptions(BaseModel):
+    """How to load a model; what one model leaves open, the server's own options say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    backend: BackendName | None = None
+    device: str | None = Field(None, pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    dtype: DtypeName | None = None
+    threads: int | None = Field(None, ge=1)
+    streams: int | None = Field(None, ge=1)
+    hint: HintName | None = None
+    compile: bool | None = None
+
+
+class ModelEntry(ModelOptions):
+    """One model of the configuration."""
+
+    name: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    task: str = _TASK_NAMES[0]
+    revision: str = ""
+
+    @model_validator(mode="after")
+    def _known_task(self) -> Self:
+        if self.task not in _TASK_NAMES:
+            raise ValueError(f"unknown task {self.task!r}; known: {', '.join(_TASK_NAMES)}")
+        return self
+
+
+def _entries(value: Any) -> Any:
+    """``NAME=SOURCE[:TASK]``, several of them split by commas, to entries; entries pass through."""
+    parts = value.split(",") if isinstance(value, str) else value
+    return [_entry(part) if isinstance(part, str) else part for part in parts]
+
+
+def _entry(text: str) -> dict[str, str]:
+    name, equals, source = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text!r} isn't NAME=SOURCE[:TASK]")
+    head, colon, task = source.rpartition(":")
+    # A colon may be part of the source: only a known task's name, or a word that can't be a path, is a task.
+    if colon and "/" not in task and "\\" not in task:
+        return {"name": name, "source": head, "task": task}
+    return {"name": name, "source": source}
+
+
+class Settings(BaseSettings):
+    """Serve models over gRPC. Without --model, the demo models are served."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STANDPIPE_",
+        extra="forbid",
+        cli_prog_name="standpipe serve",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+        validate_default=True,
+        populate_by_name=True,
+    )
+
+    config: Path | None = Field(
+        None, description="TOML file with any of these options, and [[models]] tables"
+    )
+    models: Annotated[list[ModelEntry], BeforeValidator(_entries), NoDecode] = Field(
+        [],
+        validation_alias=AliasChoices("model", "models"),
+        description="NAME=SOURCE[:TASK]; SOURCE is a folder or a Hub id; repeat for more models",
+    )
+    address: str = Field("127.0.0.1:50051", description="host:port to listen on; port 0 takes a free one")
+    backend: BackendName = Field("auto", description="library that runs the models")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="cpu, cuda, cuda:N or mps"
+    )
+    dtype: DtypeName = Field("auto", description="numeric type of the computation")
+    threads: int | None = Field(None, ge=1, description="processor threads for a model; all cores unless set")
+    streams: int | None = Field(
+        None, ge=1, description="batches side by side on a processor; one per thread unless set"
+    )
+    hint: HintName = Field("auto", description="compile for lone calls, many calls, or both")
+    compile: bool = Field(False, description="compile torch models")
+    max_batch_items: int = Field(32, ge=1, description="items in one batch")
+    max_batch_cost: int = Field(4096, ge=1, description="padded tokens in one batch")
+    max_queue: int = Field(4096, ge=1, description="items that wait, per model; more get RESOURCE_EXHAUSTED")
+    max_wait: float = Field(
+        0.0, ge=0, description="seconds that an item may wait for company while a worker is idle"
+    )
+    max_items: int = Field(1024, ge=1, description="inputs in one call")
+    max_text_bytes: int = Field(1 << 20, ge=1, description="UTF-8 bytes of one text")
+    max_message_bytes: int = Field(64 << 20, ge=1024, description="bytes of one message")
+    default_timeout: float = Field(60.0, gt=0, description="seconds for a call that sets no deadline")
+    drain_timeout: float = Field(30.0, ge=0, description="seconds for accepted calls after SIGTERM")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least level that is logged"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.max_items > self.max_queue:
+            raise ValueError(
+                f"max_queue = {self.max_queue} can't hold one call of max_items = {self.max_items}"
+            )
+        names = [entry.name for entry in self.models]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            raise ValueError(f"model names must differ; given twice: {', '.join(sorted(twice))}")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags come first by themselves; then the environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    def specs(self) -> list[ModelSpec]:
+        """The configured models, each with the server's own options where it has none."""
+        return [ModelSpec(**self._shared() | entry.model_dump(exclude_none=True)) for entry in self.models]
+
+    def with_options(self, specs: Sequence[ModelSpec]) -> list[ModelSpec]:
+        """Specs from elsewhere, with the server's own options."""
+        return [replace(spec, **self._shared()) for spec in specs]
+
+    def _shared(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ModelOptions.model_fields}
+
+    def batch_limits(self) -> BatchLimits:
+        """For each model's queue."""
+        return BatchLimits(
+            max_items=self.max_batch_items,
+            max_cost=self.max_batch_cost,
+            max_queue=self.max_queue,
+            max_wait=self.max_wait,
+        )
+
+    def rpc_limits(self) -> RpcLimits:
+        """For the wire."""
+        inputs = InputLimits(max_items=self.max_items, max_text_bytes=self.max_text_bytes)
+        return RpcLimits(inputs, self.max_message_bytes, self.default_timeout)
+
+
+def load_settings(args: Sequence[str]) -> Settings:
+    """Settings from flags, the environment and the file that either names.
+
+    Raises:
+        pydantic.ValidationError: An option's value is wrong.
+        OSError: The file can't be read.
+    """
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config", default=os.environ.get("STANDPIPE_CONFIG"))
+    path = finder.parse_known_args(args)[0].config
+    if path is not None and not Path(path).is_file():
+        raise FileNotFoundError(f"there is no configuration file {path}")
+
+    class WithFile(Settings):
+        __doc__ = Settings.__doc__
+        model_config = SettingsConfigDict(toml_file=path)
+
+    return CliApp.run(WithFile, cli_args=list(args))

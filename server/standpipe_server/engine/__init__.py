@@ -1,0 +1,1 @@
+"""Queues, batches and workers. Not aware of gRPC, protobuf, numpy or any model library."""

@@ -1,0 +1,140 @@
+"""The values and protocols that rooms hand each other: what a call is, what a model is, who runs it.
+
+Only the standard library: not aware of gRPC, protobuf, numpy or any model library, so every room may import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+BackendName = Literal["auto", "openvino", "torch"]
+HintName = Literal["auto", "latency", "throughput"]
+DtypeName = Literal["auto", "fp32", "fp16", "bf16"]
+PoolingMode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+TruncationSide = Literal["left", "right"]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedParameters:
+    """How to embed; ``None`` means as the model's own files say."""
+
+    normalize: bool | None = None
+    truncate: bool = True
+    truncation_side: TruncationSide | None = None
+    prompt_name: str | None = None
+    pooling: PoolingMode | None = None
+    dimensions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One item for a model.
+
+    Attributes:
+        input: What the model reads: a text.
+        parameters: How; calls whose parameters are equal may run in one batch.
+    """
+
+    input: Any
+    parameters: Hashable
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One item's answer.
+
+    Attributes:
+        value: What the task's ``encode`` expects: for embeddings, a float32 vector.
+        tokens: How many tokens the model read for it, without padding.
+    """
+
+    value: Any
+    tokens: int = 0
+
+
+Outcome = Output | Exception
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What to load, and how; ``auto`` and ``None`` leave the choice to the server.
+
+    Attributes:
+        name: What requests call it.
+        source: A local folder, or a Hub id.
+        task: The Hugging Face name of the task.
+        revision: Revision of a Hub source; for a folder, what to report as its revision.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        threads: Processor threads for the model, all streams together.
+        streams: Batches that run side by side on a processor.
+        hint: What to compile for, where a backend must choose: lone calls, many calls, or both.
+        compile: Let the backend compile the model where that is optional (``torch.compile``).
+    """
+
+    name: str
+    source: str
+    task: str
+    revision: str = ""
+    backend: BackendName = "auto"
+    device: str = "auto"
+    dtype: DtypeName = "auto"
+    threads: int | None = None
+    streams: int | None = None
+    hint: HintName = "auto"
+    compile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What was loaded, and why so."""
+
+    backend: str
+    device: str
+    dtype: str
+    reason: str
+    revision: str
+    max_tokens: int
+    dimensions: int
+
+
+class Runner(Protocol):
+    """A model ready to run on one thread; it is owned by exactly one worker."""
+
+    def run(self, calls: Sequence[Call], *, alone: bool) -> Sequence[Outcome]:
+        """Answer calls of equal parameters, in their order.
+
+        Args:
+            calls: At least one.
+            alone: Nothing else of this model runs or waits, so this batch may take the whole device.
+
+        Returns:
+            One outcome per call; an exception where only that call is at fault. Raising fails the batch,
+            whose calls are then tried apart.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model's runners (one per stream, replica or GPU) and what it turned out to be."""
+
+    info: ModelInfo
+    runners: Sequence[Runner]
+
+
+Progress = Callable[[str], None]
+"""Told what a loading backend does now, in a few words: "exporting to OpenVINO"."""
+
+
+class Backend(Protocol):
+    """Loads models with one library."""
+
+    def load(self, spec: ModelSpec, progress: Progress) -> LoadedModel:
+        """Load a model whose backend, device and dtype are chosen.
+
+        Raises:
+            ModelLoadError: It can't be loaded as asked.
+        """
+        ...

@@ -1,0 +1,13 @@
+"""Where Standpipe keeps what it fetched or made."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+
+def cache_folder() -> Path:
+    """The user's cache folder for Standpipe; the environment variable STANDPIPE_CACHE names another."""
+    return Path(os.environ.get("STANDPIPE_CACHE") or user_cache_path("standpipe", appauthor=False))

@@ -1,0 +1,86 @@
+"""ModelService: what this server serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.message import Message
+
+from standpipe.v1 import models_pb2
+from standpipe_server.engine.registry import Model, ModelState, Registry
+from standpipe_server.rpc.status import Context, abort
+from standpipe_server.rpc.task_calls import parse
+from standpipe_server.tasks import TASKS
+
+_STATES = {
+    ModelState.LOADING: models_pb2.MODEL_STATE_LOADING,
+    ModelState.READY: models_pb2.MODEL_STATE_READY,
+    ModelState.DRAINING: models_pb2.MODEL_STATE_DRAINING,
+}
+
+
+class ModelCalls:
+    """Answers one RPC of ModelService.
+
+    Args:
+        rpc: Its full name.
+        registry: What it tells about.
+    """
+
+    def __init__(self, rpc: str, registry: Registry) -> None:
+        self._rpc = rpc
+        self._registry = registry
+        self._request, self._reply = MODEL_CALLS[rpc]
+
+    async def answer(self, data: bytes, context: Context) -> bytes:
+        try:
+            return self._reply(parse(self._request, data), self._registry).SerializeToString()
+        except Exception as error:
+            await abort(context, error, rpc=self._rpc)
+            raise
+
+
+def _list_tasks(_: models_pb2.ListTasksRequest, registry: Registry) -> models_pb2.ListTasksResponse:
+    response = models_pb2.ListTasksResponse()
+    for task in sorted(TASKS, key=lambda task: task.name):
+        default = registry.default(task.name)
+        response.tasks.add(
+            name=task.name,
+            rpc=task.rpc,
+            default_model=default.spec.name if default else "",
+            served=any(model.state is ModelState.READY for model in registry if model.spec.task == task.name),
+        )
+    return response
+
+
+def _list_models(request: models_pb2.ListModelsRequest, registry: Registry) -> models_pb2.ListModelsResponse:
+    models = (model for model in registry if request.task in ("", model.spec.task))
+    return models_pb2.ListModelsResponse(models=map(_describe, models))
+
+
+def _get_model(request: models_pb2.GetModelRequest, registry: Registry) -> models_pb2.GetModelResponse:
+    return models_pb2.GetModelResponse(model=_describe(registry.get(request.model)))
+
+
+def _describe(model: Model) -> models_pb2.Model:
+    message = models_pb2.Model(
+        name=model.spec.name, task=model.spec.task, state=_STATES[model.state], source=model.spec.source
+    )
+    if model.info is not None:
+        message.revision = model.info.revision
+        message.backend = model.info.backend
+        message.device = model.info.device
+        message.dtype = model.info.dtype
+        message.reason = model.info.reason
+        message.load_duration.FromNanoseconds(int(model.load_seconds * 1e9))
+        message.max_tokens = model.info.max_tokens
+        message.dimensions = model.info.dimensions
+    return message
+
+
+MODEL_CALLS: dict[str, tuple[type[Message], Callable[[Any, Registry], Message]]] = {
+    "standpipe.v1.ModelService.ListTasks": (models_pb2.ListTasksRequest, _list_tasks),
+    "standpipe.v1.ModelService.ListModels": (models_pb2.ListModelsRequest, _list_models),
+    "standpipe.v1.ModelService.GetModel": (models_pb2.GetModelRequest, _get_model),
+}

@@ -1,0 +1,134 @@
+"""The gRPC server: handlers from the protos' descriptors, health, reflection, and the way down."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from standpipe.v1 import models_pb2, text_pb2
+from standpipe_server.engine.registry import Registry
+from standpipe_server.rpc.model_calls import MODEL_CALLS, ModelCalls
+from standpipe_server.rpc.task_calls import TaskCalls
+from standpipe_server.tasks import TASKS, InputLimits
+
+SERVICES: tuple[ServiceDescriptor, ...] = tuple(
+    service for file in (models_pb2, text_pb2) for service in file.DESCRIPTOR.services_by_name.values()
+)
+_REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
+
+
+@dataclass(frozen=True, slots=True)
+class RpcLimits:
+    """What the wire may carry.
+
+    Attributes:
+        input: What one call of a task may hold.
+        max_message_bytes: Of one message; gRPC itself refuses larger ones with RESOURCE_EXHAUSTED.
+        default_timeout: Seconds for a call whose client set no deadline.
+    """
+
+    input: InputLimits = InputLimits()
+    max_message_bytes: int = 64 << 20
+    default_timeout: float = 60.0
+
+
+class RpcServer:
+    """Serves every RPC of ``SERVICES`` on one address.
+
+    Args:
+        address: ``host:port``; port 0 takes a free one.
+        registry: The models, loaded or not yet.
+        limits: What the wire may carry.
+    """
+
+    def __init__(self, address: str, registry: Registry, limits: RpcLimits) -> None:
+        self._registry = registry
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", limits.max_message_bytes),
+                ("grpc.max_send_message_length", limits.max_message_bytes),
+                # Two servers must not share a port by accident.
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        for service in SERVICES:
+            self._server.add_generic_rpc_handlers([_handlers(service, registry, limits)])
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self._add_reflection()
+        self.port = self._server.add_insecure_port(address)
+
+    async def start(self) -> None:
+        """Listen; health is NOT_SERVING until ``serving``."""
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._server.start()
+
+    async def serving(self) -> None:
+        """Tell the world that the models are ready."""
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+
+    async def stop(self, grace: float) -> bool:
+        """Refuse new calls with UNAVAILABLE, finish the accepted ones, then close.
+
+        Args:
+            grace: Seconds that accepted calls may take.
+
+        Returns:
+            Whether all of them were answered in time.
+        """
+        await self._health.enter_graceful_shutdown()
+        models = list(self._registry)
+        try:
+            async with asyncio.timeout(grace):
+                await asyncio.gather(*(model.drain() for model in models))
+            finished = True
+        except TimeoutError:
+            finished = False
+        # The answers are encoded; a moment more lets them reach the wire.
+        await self._server.stop(grace=1.0)
+        for model in models:
+            model.close()
+        return finished
+
+    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+        for name in ("", *(service.full_name for service in SERVICES)):
+            await self._health.set(name, status)
+
+    def _add_reflection(self) -> None:
+        names = [service.full_name for service in SERVICES]
+        names += [health.SERVICE_NAME, reflection.SERVICE_NAME, _REFLECTION_V1]
+        reflection.enable_server_reflection(names, self._server)
+        # Version 1 is version 1alpha under another name; grpcio-reflection has only the older one.
+        servicer = reflection.aio.ReflectionServicer(service_names=names)
+        handler = grpc.stream_stream_rpc_method_handler(
+            servicer.ServerReflectionInfo,
+            request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+            response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+        )
+        self._server.add_generic_rpc_handlers(
+            [grpc.method_handlers_generic_handler(_REFLECTION_V1, {"ServerReflectionInfo": handler})]
+        )
+
+
+def _handlers(service: ServiceDescriptor, registry: Registry, limits: RpcLimits) -> grpc.GenericRpcHandler:
+    """A handler for each RPC of a service, by its full name; bytes in and out, so that all errors are ours."""
+    tasks = {task.rpc: task for task in TASKS}
+    calls: dict[str, TaskCalls | ModelCalls] = {}
+    for method in service.methods:
+        if method.full_name in tasks:
+            calls[method.name] = TaskCalls(
+                tasks[method.full_name], registry, limits.input, limits.default_timeout
+            )
+        elif method.full_name in MODEL_CALLS:
+            calls[method.name] = ModelCalls(method.full_name, registry)
+        else:
+            raise LookupError(f"no task and no model call answers {method.full_name}")
+    return grpc.method_handlers_generic_handler(
+        service.full_name,
+        {name: grpc.unary_unary_rpc_method_handler(call.answer) for name, call in calls.items()},
+    )

@@ -1,0 +1,104 @@
+"""Every error's way onto the wire: the one place where an exception becomes a status."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from standpipe_server.engine.batcher import CallFailedError
+from standpipe_server.errors import (
+    DeadlinePassedError,
+    InvalidInputError,
+    ModelFailedError,
+    ModelNotFoundError,
+    OverloadedError,
+    RetryableError,
+    ServingError,
+)
+
+DOMAIN = "standpipe"
+REQUEST_ID = "x-request-id"
+_DETAILS = "grpc-status-details-bin"
+
+# The first class that fits decides, so a class stands before those it derives from.
+_CODES: tuple[tuple[type[ServingError], grpc.StatusCode], ...] = (
+    (InvalidInputError, grpc.StatusCode.INVALID_ARGUMENT),
+    (ModelNotFoundError, grpc.StatusCode.NOT_FOUND),
+    (OverloadedError, grpc.StatusCode.RESOURCE_EXHAUSTED),
+    (RetryableError, grpc.StatusCode.UNAVAILABLE),
+    (DeadlinePassedError, grpc.StatusCode.DEADLINE_EXCEEDED),
+    (ServingError, grpc.StatusCode.INTERNAL),
+)
+
+log = logging.getLogger(__name__)
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+async def abort(context: Context, error: Exception, *, rpc: str, items: str = "") -> None:
+    """End a call with an error's status and details.
+
+    Args:
+        context: Of the call.
+        error: What happened; anything that isn't a ServingError is INTERNAL, and logged.
+        rpc: The call's full name, for the log.
+        items: Name of the request's repeated field of inputs: one failed call of many came from there.
+    """
+    known = _known(error, items)
+    request_id = _request_id(context)
+    code = next(code for kind, code in _CODES if isinstance(known, kind))
+    if code is grpc.StatusCode.INTERNAL:
+        log.error("%s failed, request id %s", rpc, request_id, exc_info=error)
+    details = [
+        error_details_pb2.ErrorInfo(
+            reason=known.reason, domain=DOMAIN, metadata={"request_id": request_id, **known.details}
+        ),
+        *_particulars(known),
+    ]
+    status = status_pb2.Status(code=code.value[0], message=str(known), details=map(_pack, details))
+    metadata = ((_DETAILS, status.SerializeToString()), (REQUEST_ID, request_id))
+    await context.abort(code, str(known), metadata)
+
+
+def _known(error: Exception, items: str) -> ServingError:
+    if isinstance(error, CallFailedError):
+        cause = error.__cause__
+        if isinstance(cause, InvalidInputError):
+            return type(cause)(str(cause), cause.field or f"{items}[{error.index}]", **cause.details)
+        if isinstance(cause, ServingError):
+            return cause
+        return ModelFailedError(f"the model failed on {items}[{error.index}]; the server's log has the cause")
+    if isinstance(error, ServingError):
+        return error
+    return ServingError("the server failed; its log has the cause")
+
+
+def _particulars(error: ServingError) -> Sequence[Message]:
+    if isinstance(error, InvalidInputError):
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=str(error))
+        return [error_details_pb2.BadRequest(field_violations=[violation])]
+    if isinstance(error, RetryableError):
+        delay = Duration()
+        delay.FromNanoseconds(int(error.retry_after * 1e9))
+        return [error_details_pb2.RetryInfo(retry_delay=delay)]
+    return []
+
+
+def _pack(message: Message) -> AnyMessage:
+    packed = AnyMessage()
+    packed.Pack(message)
+    return packed
+
+
+def _request_id(context: Context) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == REQUEST_ID and isinstance(value, str):
+            return value
+    return uuid.uuid4().hex

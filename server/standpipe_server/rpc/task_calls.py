@@ -1,0 +1,74 @@
+"""One generic handler for every task: decode, find the model, submit, encode."""
+
+from __future__ import annotations
+
+from google.protobuf.message import DecodeError, Message
+
+from standpipe.v1 import common_pb2
+from standpipe_server.engine.batcher import Answer
+from standpipe_server.engine.registry import Registry
+from standpipe_server.errors import InvalidInputError
+from standpipe_server.interfaces import ModelInfo, Output
+from standpipe_server.rpc.status import Context, abort
+from standpipe_server.tasks import InputLimits, Task
+
+
+class TaskCalls:
+    """Answers one task's RPC.
+
+    Args:
+        task: What to do.
+        registry: Where its models are.
+        limits: What one call may hold.
+        default_timeout: Seconds for a call whose client set no deadline: nobody waits for ever.
+    """
+
+    def __init__(self, task: Task, registry: Registry, limits: InputLimits, default_timeout: float) -> None:
+        self._task = task
+        self._registry = registry
+        self._limits = limits
+        self._default_timeout = default_timeout
+
+    async def answer(self, data: bytes, context: Context) -> bytes:
+        try:
+            return await self._answer(data, context.time_remaining())
+        except Exception as error:
+            await abort(context, error, rpc=self._task.rpc, items=self._task.items)
+            raise
+
+    async def _answer(self, data: bytes, remaining: float | None) -> bytes:
+        task = self._task
+        request = parse(task.request, data)
+        model = self._registry.find(task.name, request.model)  # type: ignore[attr-defined] # every request has it
+        info = model.ready()
+        calls = task.decode(request, self._limits)
+        costs = [min(task.cost(call), info.max_tokens) for call in calls]
+        timeout = self._default_timeout if remaining is None else remaining
+        answer = await model.submit(calls, key=calls[0].parameters, costs=costs, timeout=timeout)
+        response = task.encode(answer.outputs, request)
+        _fill(response.metadata, model.spec.name, info, answer)  # type: ignore[attr-defined] # every response has it
+        return response.SerializeToString()
+
+
+def parse(kind: type[Message], data: bytes) -> Message:
+    """Bytes to a message.
+
+    Raises:
+        InvalidInputError: They aren't one.
+    """
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise InvalidInputError(f"the request isn't a {kind.DESCRIPTOR.full_name}: {error}") from error
+
+
+def _fill(metadata: common_pb2.Metadata, name: str, info: ModelInfo, answer: Answer[Output]) -> None:
+    metadata.model = name
+    metadata.revision = info.revision
+    metadata.backend = info.backend
+    metadata.device = info.device
+    metadata.dtype = info.dtype
+    metadata.batch_size = answer.batch_size
+    metadata.queue_duration.FromNanoseconds(int(answer.queue_seconds * 1e9))
+    metadata.compute_duration.FromNanoseconds(int(answer.compute_seconds * 1e9))
+    metadata.tokens = sum(output.tokens for output in answer.outputs)

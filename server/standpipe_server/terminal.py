@@ -1,0 +1,75 @@
+"""What a person sees on the terminal while a server runs."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from standpipe_server import demo_models, interfaces
+from standpipe_server.demo_models import Recipe
+from standpipe_server.engine.registry import Model
+from standpipe_server.interfaces import ModelSpec
+
+
+class TerminalReporter:
+    """Prints one line per model, and a bar that moves while one loads.
+
+    Loading reports to standard error when that is a terminal; the lines go to standard output at once, also into
+    a pipe.
+    """
+
+    def __init__(self) -> None:
+        self._out = Console(soft_wrap=True, highlight=False)
+        self._bars: Progress | None = None
+
+    def loading(self, spec: ModelSpec) -> interfaces.Progress:
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        self._bars = bars = Progress(*columns, console=Console(stderr=True), transient=True)
+        bar = bars.add_task(f"{spec.name}: loading", total=None)
+        bars.start()
+        return lambda step: bars.update(bar, description=f"{spec.name}: {step}")
+
+    def ready(self, model: Model) -> None:
+        self.close()
+        if model.info is not None:
+            info = model.info
+            self._out.print(
+                f"[bold]{model.spec.name}[/]  {model.spec.task}  {info.backend} {info.device} {info.dtype}  "
+                f"loaded in {model.load_seconds:.1f} s  [dim]{info.reason}[/]"
+            )
+
+    def listening(self, address: str) -> None:
+        self._out.print(f"listening on {address}")
+
+    def draining(self, signal_name: str) -> None:
+        self.close()
+        self._out.print(f"{signal_name}: finishing the calls that were accepted")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bars is not None:
+            self._bars.stop()
+            self._bars = None
+
+
+def fetch_demo_models() -> list[ModelSpec]:
+    """The demo models, fetched where they aren't there yet, with a bar.
+
+    Raises:
+        FetchError: One can't be had.
+    """
+    specs = []
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        for recipe in demo_models.RECIPES:
+            bar = bars.add_task(f"fetching {recipe.name}", total=recipe.size, visible=False)
+            folder = demo_models.fetch(
+                recipe,
+                lambda done, total, bar=bar: bars.update(bar, completed=done, total=total, visible=True),
+            )
+            specs.append(_spec(recipe, str(folder)))
+    return specs
+
+
+def _spec(recipe: Recipe, source: str) -> ModelSpec:
+    return ModelSpec(recipe.name, source, recipe.task, revision=f"{recipe.package} {recipe.version}")
