@@ -90,8 +90,8 @@ class _Pending(Request, Generic[O]):
 class Batcher(Generic[C, O]):
     """One model's queue before its workers.
 
-    A batch is cut whenever a worker is free: at low load a call runs at once and alone, at high load what came
-    meanwhile runs together. There is no timer unless ``limits.max_wait`` asks for one.
+    A batch is cut whenever a worker is free: at low load a call runs at once and alone, at high load what
+    came meanwhile runs together. There is no timer unless ``limits.max_wait`` asks for one.
     """
 
     def __init__(
@@ -222,6 +222,7 @@ class Batcher(Generic[C, O]):
         if isinstance(outcome, Exception):
             failure = CallFailedError(item.index)
             failure.__cause__ = outcome
+            self._queue.remove(request)
             request.future.set_exception(failure)
             return
         request.answer.outputs[item.index] = outcome
