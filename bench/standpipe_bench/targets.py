@@ -22,7 +22,7 @@ class Target(Protocol):
     items: int
 
     async def call(self) -> str:
-        """Make one call; returns the name of its status: "OK", "UNAVAILABLE", …"""
+        """Make one call; returns the name of its status, such as "OK" or "UNAVAILABLE"."""
         ...
 
 
@@ -39,8 +39,8 @@ class NullTarget:
 class GrpcTarget:
     """A unary RPC of any gRPC server, called with requests that are serialized beforehand.
 
-    Responses are taken off the wire but not parsed, so that little of the machine goes to the tool. Nothing is
-    retried: an error is an error.
+    Responses are taken off the wire but not parsed, so that little of the machine goes to the tool. Nothing
+    is retried: an error is an error.
 
     Args:
         channel: To the server.
@@ -53,7 +53,9 @@ class GrpcTarget:
         service, _, method = rpc.rpartition(".")
         self.name = rpc
         self.items = items
-        self._call = channel.unary_unary(f"/{service}/{method}")
+        self._call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
+            f"/{service}/{method}"
+        )
         self._requests = requests
 
     async def call(self) -> str:

@@ -3,7 +3,7 @@
 import os
 import sys
 
-# gRPC's fork handlers can do nothing useful here, and they report each compiler that torch or OpenVINO starts.
+# gRPC's fork handlers can do nothing useful here, and they report each compiler that torch starts.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 

@@ -12,7 +12,6 @@ from typing import Protocol
 from standpipe_server.backends.load import load
 from standpipe_server.config import Settings
 from standpipe_server.engine.batcher import Batcher
-from standpipe_server.engine.queue import BatchLimits
 from standpipe_server.engine.registry import Model, Registry
 from standpipe_server.engine.worker import ThreadWorker
 from standpipe_server.errors import ModelLoadError
@@ -71,7 +70,7 @@ async def serve(settings: Settings, specs: Sequence[ModelSpec], reporter: Report
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal, number)
     await server.start()
-    opening = asyncio.create_task(_open_all(registry, settings.batch_limits(), reporter))
+    opening = asyncio.create_task(_open_all(registry, settings, reporter))
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({opening, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -88,14 +87,15 @@ async def serve(settings: Settings, specs: Sequence[ModelSpec], reporter: Report
     return finished
 
 
-async def _open_all(registry: Registry, limits: BatchLimits, reporter: Reporter) -> None:
+async def _open_all(registry: Registry, settings: Settings, reporter: Reporter) -> None:
     for model in registry:
         started = time.perf_counter()
         progress = reporter.loading(model.spec)
         loaded = await asyncio.to_thread(load, model.spec, progress)
         progress("warming up")
         workers = await _warm_workers(model.spec, loaded)
-        model.open(loaded.info, Batcher(workers, limits), time.perf_counter() - started)
+        batcher = Batcher(workers, settings.batch_limits(loaded.batch_cost))
+        model.open(loaded.info, batcher, time.perf_counter() - started)
         reporter.ready(model)
     # What loading made lives as long as the process: the collector needn't walk it in the middle of a call.
     gc.collect()
@@ -103,7 +103,7 @@ async def _open_all(registry: Registry, limits: BatchLimits, reporter: Reporter)
 
 
 async def _warm_workers(spec: ModelSpec, loaded: LoadedModel) -> list[ThreadWorker[Call, Output]]:
-    """A worker for each runner, each having run the task's examples, so that no caller pays for the first run."""
+    """A worker for each runner, each having run the task's examples: no caller pays for the first run."""
     loop = asyncio.get_running_loop()
     task = next(task for task in TASKS if task.name == spec.task)
     workers: list[ThreadWorker[Call, Output]] = []

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -66,7 +67,8 @@ def demo_models() -> None:
         _fail(str(error))
     for recipe, spec in zip(RECIPES, specs, strict=True):
         Console(soft_wrap=True, highlight=False).print(
-            f"[bold]{recipe.name}[/]  {recipe.task}  {recipe.package} {recipe.version}  {recipe.licence}\n  {spec.source}"
+            f"[bold]{recipe.name}[/]  {recipe.task}  {recipe.package} {recipe.version}  {recipe.licence}\n"
+            f"  {spec.source}"
         )
 
 
@@ -79,8 +81,14 @@ def doctor() -> None:
     diagnose(Console(), Machine())
 
 
-def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
-    return None
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The faster event loop, where it exists."""
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 def _option(location: tuple[int | str, ...]) -> str:

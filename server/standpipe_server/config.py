@@ -111,8 +111,10 @@ class Settings(BaseSettings):
     )
     hint: HintName = Field("auto", description="compile for lone calls, many calls, or both")
     compile: bool = Field(False, description="compile torch models")
-    max_batch_items: int = Field(32, ge=1, description="items in one batch")
-    max_batch_cost: int = Field(4096, ge=1, description="padded tokens in one batch")
+    max_batch_items: int = Field(256, ge=1, description="items in one batch")
+    max_batch_cost: int | None = Field(
+        None, ge=1, description="padded tokens in one batch; as many as the backend needs unless set"
+    )
     max_queue: int = Field(4096, ge=1, description="items that wait, per model; more get RESOURCE_EXHAUSTED")
     max_wait: float = Field(
         0.0, ge=0, description="seconds that an item may wait for company while a worker is idle"
@@ -161,11 +163,15 @@ class Settings(BaseSettings):
     def _shared(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ModelOptions.model_fields}
 
-    def batch_limits(self) -> BatchLimits:
-        """For each model's queue."""
+    def batch_limits(self, batch_cost: int) -> BatchLimits:
+        """For a model's queue.
+
+        Args:
+            batch_cost: What its backend says, where the settings say nothing.
+        """
         return BatchLimits(
             max_items=self.max_batch_items,
-            max_cost=self.max_batch_cost,
+            max_cost=self.max_batch_cost or batch_cost,
             max_queue=self.max_queue,
             max_wait=self.max_wait,
         )

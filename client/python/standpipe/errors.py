@@ -14,7 +14,7 @@ class CallError(Exception):
     Attributes:
         code: The gRPC status.
         message: For people.
-        reason: For programs, from ErrorInfo: "LIMIT_EXCEEDED", "QUEUE_FULL", …; empty where no server answered.
+        reason: For programs, from ErrorInfo: "LIMIT_EXCEEDED", "QUEUE_FULL"; empty where no server answered.
         metadata: What the reason is about, such as the model's name and the request id.
         fields: What is wrong with which field of the request, by its path: ``{"texts[3]": "…"}``.
         retry_after: Seconds after which a retry is worth while; None where none is.

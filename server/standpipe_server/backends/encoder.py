@@ -71,12 +71,19 @@ class Encoder:
                 "dimensions",
             )
 
-    def encode(self, texts: Sequence[str], side: TruncationSide | None) -> list[Encoding]:
-        """Tokenize, cut at ``max_tokens``; what was cut is in each encoding's ``overflowing``."""
+    def encode(self, texts: Sequence[str], side: TruncationSide | None, *, spread: bool) -> list[Encoding]:
+        """Tokenize, cut at ``max_tokens``; what was cut is in each encoding's ``overflowing``.
+
+        Args:
+            texts: At least one.
+            side: The side to cut; None for the model's own.
+            spread: Spread the texts over all cores. Beside other runners that costs more than it gives.
+        """
         cleaned = [text.strip() for text in texts]
         if self.recipe.lower_case:
             cleaned = [text.lower() for text in cleaned]
-        return self.tokenizers[side or self.side].encode_batch_fast(cleaned)
+        encode = self.tokenizers[side or self.side].encode_batch_fast
+        return encode(cleaned) if spread else [encode([text])[0] for text in cleaned]
 
     def arrays(self, encodings: Sequence[Encoding]) -> dict[str, NDArray[np.int64]]:
         """Token ids and mask, padded on the right to the longest."""
@@ -162,7 +169,9 @@ class EmbedRunner:
             self._encoder.check(parameters)
         except InvalidInputError as error:
             return [error] * len(calls)
-        encodings = self._encoder.encode([prompt + call.input for call in calls], parameters.truncation_side)
+        encodings = self._encoder.encode(
+            [prompt + call.input for call in calls], parameters.truncation_side, spread=alone
+        )
         outcomes: dict[int, Outcome] = {}
         if not parameters.truncate:
             limit = self._encoder.max_tokens

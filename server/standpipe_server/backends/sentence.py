@@ -1,7 +1,7 @@
 """What a sentence-transformers folder says about embedding, and the arithmetic of it.
 
 Source: the files modules.json, sentence_bert_config.json, config_sentence_transformers.json and the Pooling
-module's config.json, as sentence-transformers 2 to 6 write them. Arrays only: not aware of tokenizers or models.
+module's config.json, as sentence-transformers 2 to 6 write them. Not aware of tokenizers or models.
 """
 
 from __future__ import annotations
@@ -81,9 +81,11 @@ def read_recipe(folder: Path) -> Recipe:
 
 
 def _modes(config: dict[str, Any]) -> tuple[PoolingMode, ...]:
-    stated = config.get("pooling_mode")
+    stated: PoolingMode | list[PoolingMode] | None = config.get("pooling_mode")
+    if isinstance(stated, str):
+        return (stated,)
     if stated:
-        return (stated,) if isinstance(stated, str) else tuple(stated)
+        return tuple(stated)
     return tuple(mode for flag, mode in _FLAGS.items() if config.get(flag)) or ("mean",)
 
 
@@ -92,11 +94,13 @@ def _json(path: Path) -> Any:
 
 
 def _mean(hidden: Floats, mask: Floats) -> Floats:
-    return _sum(hidden, mask) / np.maximum(mask.sum(1, keepdims=True), 1e-9)
+    mean: Floats = _sum(hidden, mask) / np.maximum(mask.sum(1, keepdims=True), 1e-9)
+    return mean
 
 
 def _mean_sqrt(hidden: Floats, mask: Floats) -> Floats:
-    return _sum(hidden, mask) / np.sqrt(np.maximum(mask.sum(1, keepdims=True), 1e-9))
+    scaled: Floats = _sum(hidden, mask) / np.sqrt(np.maximum(mask.sum(1, keepdims=True), 1e-9))
+    return scaled
 
 
 def _weighted_mean(hidden: Floats, mask: Floats) -> Floats:
@@ -113,7 +117,8 @@ def _cls(hidden: Floats, _: Floats) -> Floats:
 
 
 def _last(hidden: Floats, mask: Floats) -> Floats:
-    return hidden[np.arange(len(hidden)), mask.sum(1).astype(np.intp) - 1]
+    last: Floats = hidden[np.arange(len(hidden)), mask.sum(1).astype(np.intp) - 1]
+    return last
 
 
 def _sum(hidden: Floats, mask: Floats) -> Floats:

@@ -25,7 +25,7 @@ class BatchLimits:
         window: Waiting items among which a batch looks for neighbours of like cost.
     """
 
-    max_items: int = 32
+    max_items: int = 256
     max_cost: int = 4096
     max_queue: int = 4096
     max_wait: float = 0.0

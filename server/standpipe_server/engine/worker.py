@@ -31,10 +31,10 @@ Done = Callable[[Sequence[O | Exception], float], None]
 """Told one outcome per call, and the seconds that the batch took."""
 
 
-class Worker(Protocol[C, O]):
+class Worker(Protocol[C_contra, O_co]):
     """Runs one batch at a time."""
 
-    def start(self, calls: Sequence[C], alone: bool, done: Done[O]) -> None:
+    def start(self, calls: Sequence[C_contra], alone: bool, done: Done[O_co]) -> None:
         """Begin a batch; ``done`` is called on the event loop when it is answered."""
         ...
 

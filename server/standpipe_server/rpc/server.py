@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -32,7 +32,7 @@ class RpcLimits:
         default_timeout: Seconds for a call whose client set no deadline.
     """
 
-    input: InputLimits = InputLimits()
+    input: InputLimits = field(default_factory=InputLimits)
     max_message_bytes: int = 64 << 20
     default_timeout: float = 60.0
 
@@ -65,12 +65,12 @@ class RpcServer:
 
     async def start(self) -> None:
         """Listen; health is NOT_SERVING until ``serving``."""
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._set_health(serving=False)
         await self._server.start()
 
     async def serving(self) -> None:
         """Tell the world that the models are ready."""
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        await self._set_health(serving=True)
 
     async def stop(self, grace: float) -> bool:
         """Refuse new calls with UNAVAILABLE, finish the accepted ones, then close.
@@ -95,7 +95,9 @@ class RpcServer:
             model.close()
         return finished
 
-    async def _set_health(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
+    async def _set_health(self, *, serving: bool) -> None:
+        states = health_pb2.HealthCheckResponse
+        status = states.SERVING if serving else states.NOT_SERVING
         for name in ("", *(service.full_name for service in SERVICES)):
             await self._health.set(name, status)
 
@@ -116,7 +118,7 @@ class RpcServer:
 
 
 def _handlers(service: ServiceDescriptor, registry: Registry, limits: RpcLimits) -> grpc.GenericRpcHandler:
-    """A handler for each RPC of a service, by its full name; bytes in and out, so that all errors are ours."""
+    """A handler for each RPC of a service; bytes in and out, so that all errors are ours."""
     tasks = {task.rpc: task for task in TASKS}
     calls: dict[str, TaskCalls | ModelCalls] = {}
     for method in service.methods:

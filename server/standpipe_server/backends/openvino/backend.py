@@ -1,8 +1,8 @@
 """Embedding models on OpenVINO, in two compiled forms.
 
 Measured on two cores: single-thread streams side by side answer up to a third more texts a second than one
-stream of two threads, but take up to twice as long for a lone text. So a model is compiled both ways, and each
-batch takes the form that fits: the wide one when nothing else runs or waits.
+stream of two threads, but take up to twice as long for a lone text. So a model is compiled both ways, and
+each batch takes the form that fits: the wide one when nothing else runs or waits.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from standpipe_server.errors import ModelLoadError
 from standpipe_server.interfaces import LoadedModel, ModelInfo, ModelSpec, Progress
 
 _PRECISION = {"fp32": "f32", "bf16": "bf16"}
+# Measured: 16 texts of 24 tokens run as fast per text as 32, and leave less padding.
+_BATCH_COST = 448
 _SERVED_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 
@@ -49,9 +51,8 @@ class OpenVinoBackend:
             max_tokens=encoder.max_tokens,
             dimensions=encoder.dimensions,
         )
-        return LoadedModel(
-            info, [EmbedRunner(encoder, _forward(narrow), _forward(wide)) for _ in range(streams)]
-        )
+        runners = [EmbedRunner(encoder, _forward(narrow), _forward(wide)) for _ in range(streams)]
+        return LoadedModel(info, runners, _BATCH_COST)
 
 
 def _compile(core: openvino.Core, model: openvino.Model, spec: ModelSpec) -> tuple[Any, Any, int]:

@@ -11,6 +11,8 @@ from standpipe_server.backends.sources import resolve
 from standpipe_server.interfaces import LoadedModel, ModelInfo, ModelSpec, Progress
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+# On a processor as measured for OpenVINO; a GPU is full with some thousands of tokens.
+_BATCH_COST = {"cpu": 448, "cuda": 16384, "mps": 4096}
 _INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 
@@ -39,7 +41,8 @@ class TorchBackend:
             max_tokens=encoder.max_tokens,
             dimensions=encoder.dimensions,
         )
-        return LoadedModel(info, [EmbedRunner(encoder, _forward(model, torch.device(spec.device)))])
+        device = torch.device(spec.device)
+        return LoadedModel(info, [EmbedRunner(encoder, _forward(model, device))], _BATCH_COST[device.type])
 
 
 def _forward(model: torch.nn.Module, device: torch.device) -> Forward:

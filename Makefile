@@ -1,0 +1,53 @@
+# Each target sets up what it needs in .venv; the first run takes a few minutes, later ones start at once.
+PYTHON ?= python3
+BIN := .venv/bin
+PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos \
+	--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
+PROTOS := $(wildcard protos/standpipe/v1/*.proto)
+
+.PHONY: demo serve test bench lint protos
+
+demo: .venv/demo.stamp ## a server, every RPC once, a short benchmark
+	$(BIN)/standpipe-bench demo
+
+serve: .venv/demo.stamp ## the demo models on 127.0.0.1:50051
+	$(BIN)/standpipe serve
+
+test: .venv/dev.stamp ## everything but timings
+	$(BIN)/standpipe demo-models
+	$(BIN)/pytest
+
+bench: .venv/dev.stamp ## timings: both backends in-process, then what serving costs
+	$(BIN)/standpipe demo-models
+	$(BIN)/pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-columns=median,iqr,ops
+	$(BIN)/standpipe-bench overhead --json bench-results/overhead.json
+
+lint: .venv/dev.stamp ## style, types, walls, protos
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint protos
+	$(BIN)/buf format --diff --exit-code protos
+	$(call generate,build/protos)
+	diff --recursive --exclude=__pycache__ build/protos/standpipe/v1 client/python/standpipe/v1 # stale: make protos
+
+protos: .venv/dev.stamp ## Python messages and stubs from the protos
+	$(BIN)/buf format --write protos
+	$(call generate,client/python)
+
+define generate
+rm -rf $(1)/standpipe/v1
+mkdir -p $(1)
+$(PROTOC) --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
+endef
+
+# optimum-intel asks for torchvision, whose registry wheel is a CUDA build that can't be imported beside a torch
+# without CUDA; nothing here needs it, so there it goes again.
+.venv/%.stamp: pyproject.toml constraints.txt
+	@echo "Installing into .venv (a few minutes the first time)"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	$(BIN)/python -c 'import sys, torch; sys.exit(torch.version.cuda is None)' \
+		|| $(BIN)/python -m pip uninstall --quiet --yes torchvision
+	touch $@

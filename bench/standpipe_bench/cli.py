@@ -1,0 +1,131 @@
+"""The command line of the bench."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from standpipe import Client
+from standpipe_bench.closed_loop import ClosedLoop, drive
+from standpipe_bench.demo import call_everything
+from standpipe_bench.environment import environment
+from standpipe_bench.payloads import embed_requests
+from standpipe_bench.server_process import server_process
+from standpipe_bench.statistics import summarize
+from standpipe_bench.tables import Run, calls_table, ratio_table, runs_table
+from standpipe_bench.targets import GrpcTarget, NullTarget, Target, open_channel
+
+RPC = "standpipe.v1.TextService.EmbedText"
+
+app = typer.Typer(
+    help="Measure inference servers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+console = Console(soft_wrap=True, highlight=False)
+
+Json = Annotated[Path | None, typer.Option("--json", help="Write the result here too.")]
+
+
+@app.command()
+def run(
+    address: Annotated[str, typer.Option(help="host:port of a running server.")] = "127.0.0.1:50051",
+    model: Annotated[str, typer.Option(help="Model to call; empty for the default.")] = "",
+    concurrency: Annotated[int, typer.Option(min=1, help="Callers.")] = 64,
+    items: Annotated[int, typer.Option(min=1, help="Texts in one call.")] = 1,
+    words: Annotated[int, typer.Option(min=1, help="Words in a text, about.")] = 17,
+    duration: Annotated[float, typer.Option(min=0.1, help="Seconds that count.")] = 10.0,
+    warm_up: Annotated[float, typer.Option(min=0, help="Seconds before those.")] = 1.0,
+    output: Json = None,
+) -> None:
+    """Measure EmbedText of a running server in a closed loop, beside a null target: the tool's own cost."""
+    loop = ClosedLoop(concurrency, warm_up, duration)
+    runs = asyncio.run(_run(address, model, items, words, loop))
+    console.print(runs_table(runs))
+    _write(output, {"environment": environment(), "runs": _json(runs)})
+
+
+@app.command()
+def demo(
+    duration: Annotated[float, typer.Option(min=0.1, help="Seconds of the benchmark.")] = 10.0,
+    output: Json = None,
+) -> None:
+    """Start a server, call every RPC once, and measure it for ten seconds."""
+    console.print("Starting a server with the demo models; the first time they are fetched and exported.")
+    with server_process(["--log-level", "warning"]) as address:
+        with Client(address) as client:
+            console.print(calls_table(call_everything(client)))
+        runs = asyncio.run(_run(address, "", items=1, words=17, loop=ClosedLoop(64, 1.0, duration)))
+        console.print(runs_table(runs))
+    console.print("The server has stopped. Next: make serve, or standpipe serve --help")
+    _write(output, {"environment": environment(), "runs": _json(runs)})
+
+
+@app.command()
+def overhead(
+    model: Annotated[str, typer.Option(help="NAME=SOURCE to serve; the demo model unless given.")] = "",
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of all measurements.")] = 5,
+    output: Json = None,
+) -> None:
+    """Start a server and compare it with the same model in-process, in turns, as ratios."""
+    # Imported here: only this command needs the server's backends.
+    from standpipe_bench.in_process import in_process
+    from standpipe_bench.overhead import compare
+
+    options = ["--log-level", "warning", *(["--model", model] if model else [])]
+    with (
+        server_process(options) as address,
+        Client(address) as client,
+        in_process(client.list_models()[0]) as ask,
+    ):
+        throughput, latency = asyncio.run(compare(address, ask, rounds))
+    console.print(ratio_table("throughput, against the fastest in-process setting", "texts/s", throughput))
+    console.print(ratio_table("a lone call, against in-process calls with the same pause", "ms", latency))
+    _write(
+        output,
+        {
+            "environment": environment(),
+            "throughput": [asdict(line) for line in throughput],
+            "latency": [asdict(line) for line in latency],
+        },
+    )
+
+
+async def _run(address: str, model: str, items: int, words: int, loop: ClosedLoop) -> list[Run]:
+    channel = open_channel(address)
+    null = ClosedLoop(loop.concurrency, warm_up=0.1, duration=min(1.0, loop.duration))
+    try:
+        server = GrpcTarget(channel, RPC, embed_requests(items, words, 1, model), items)
+        plan: list[tuple[Target, ClosedLoop]] = [(NullTarget(), null), (server, loop)]
+        return [
+            (
+                target.name,
+                target.items,
+                schedule,
+                summarize(await drive(target, schedule), target.items, schedule.duration),
+            )
+            for target, schedule in plan
+        ]
+    finally:
+        await channel.close()
+
+
+def _json(runs: list[Run]) -> list[dict[str, Any]]:
+    return [
+        {"target": name, "items": items, "schedule": asdict(schedule), "summary": asdict(summary)}
+        for name, items, schedule, summary in runs
+    ]
+
+
+def _write(path: Path | None, result: dict[str, Any]) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        console.print(f"written to {path}")

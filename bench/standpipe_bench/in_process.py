@@ -1,0 +1,154 @@
+"""The same model without a server: the limit that a served call is held against.
+
+The one module of the bench that imports the server's backends. The model runs in a process of its own, which
+is idle while something else is measured.
+"""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+from standpipe.v1 import models_pb2
+from standpipe_bench.payloads import texts
+from standpipe_server.backends.load import load
+from standpipe_server.interfaces import Call, EmbedParameters, LoadedModel, ModelSpec, Runner
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Ask for items a second.
+
+    Attributes:
+        runners: That run side by side, each on its own thread; 1 runs as a lone batch does.
+        items: Texts in one batch.
+        words: In each text, about.
+        seconds: To measure for.
+    """
+
+    runners: int
+    items: int
+    words: int
+    seconds: float
+
+    def measure(self, model: LoadedModel) -> float:
+        """Texts a second, text in, vector out."""
+        begin = threading.Barrier(self.runners)
+        counts = [0] * self.runners
+
+        def work(index: int, runner: Runner) -> None:
+            batches = _batches(self.items, self.words, index)
+            begin.wait()
+            end = time.perf_counter() + self.seconds
+            while time.perf_counter() < end:
+                runner.run(next(batches), alone=self.runners == 1)
+                counts[index] += self.items
+
+        started = time.perf_counter()
+        threads = [
+            threading.Thread(target=work, args=(index, runner))
+            for index, runner in enumerate(model.runners[: self.runners])
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sum(counts) / (time.perf_counter() - started)
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Ask for the median time of a lone text.
+
+    Attributes:
+        words: In each text, about.
+        pause: Seconds of idling between calls.
+        calls: To measure.
+    """
+
+    words: int
+    pause: float
+    calls: int
+
+    def measure(self, model: LoadedModel) -> float:
+        """Milliseconds, text in, vector out."""
+        batches = _batches(1, self.words, 0)
+        times = []
+        for _ in range(self.calls):
+            if self.pause:
+                time.sleep(self.pause)
+            batch = next(batches)
+            started = time.perf_counter()
+            model.runners[0].run(batch, alone=True)
+            times.append(time.perf_counter() - started)
+        return statistics.median(times) * 1e3
+
+
+def _batches(items: int, words: int, seed: int) -> Iterator[Sequence[Call]]:
+    parameters = EmbedParameters()
+    pool = [[Call(text, parameters) for text in texts(items, words, seed * 1000 + n)] for n in range(64)]
+    while True:
+        yield from pool
+
+
+Ask = Callable[[Throughput | Latency], float]
+
+
+@contextmanager
+def in_process(served: models_pb2.Model) -> Iterator[Ask]:
+    """Load the model that a server says it serves, the same way, in another process.
+
+    Args:
+        served: As GetModel describes it.
+
+    Yields:
+        How to measure it.
+
+    Raises:
+        RuntimeError: It can't be loaded.
+    """
+    fields = ("name", "source", "task", "backend", "device", "dtype")
+    spec = ModelSpec(**{name: getattr(served, name) for name in fields})
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, spec), daemon=True)
+    process.start()
+
+    def ask(question: Throughput | Latency | None) -> Any:
+        ours.send(question)
+        answer = ours.recv()
+        if isinstance(answer, str):
+            raise RuntimeError(answer)
+        return answer
+
+    try:
+        ready = ours.recv()
+        if isinstance(ready, str):
+            raise RuntimeError(ready)
+        yield ask
+    finally:
+        ours.close()
+        process.join(timeout=10)
+        process.kill()
+
+
+def _serve(connection: Connection, spec: ModelSpec) -> None:
+    try:
+        model = load(spec, lambda _: None)
+    except Exception as error:  # every reason is told to the asker
+        connection.send(str(error))
+        return
+    connection.send(len(model.runners))
+    while True:
+        try:
+            question = connection.recv()
+        except EOFError:
+            return
+        connection.send(question.measure(model))

@@ -1,0 +1,92 @@
+"""What serving costs: the same model called in-process and over the wire, in turns, as ratios.
+
+The machines that this runs on are shared, and their speed drifts: only figures that stand side by side in one
+round are compared, and the ratios' median and spread over the rounds are what counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import grpc
+
+from standpipe_bench.closed_loop import ClosedLoop, drive
+from standpipe_bench.in_process import Ask, Latency, Throughput
+from standpipe_bench.payloads import embed_requests
+from standpipe_bench.statistics import summarize
+from standpipe_bench.targets import GrpcTarget, open_channel
+
+RPC = "standpipe.v1.TextService.EmbedText"
+WORDS = 17
+"""About 22 tokens with MiniLM's tokenizer."""
+
+LIMITS = (Throughput(2, 32, WORDS, 2.0), Throughput(2, 16, WORDS, 2.0), Throughput(1, 32, WORDS, 2.0))
+"""In-process settings; the fastest of a round is its limit."""
+
+LOADS = ((64, 1), (16, 1), (4, 32), (1, 32))
+"""Concurrency and texts per call."""
+
+PAUSES = (0.0, 0.002, 0.01)
+"""Seconds of idling between lone calls."""
+
+
+@dataclass(slots=True)
+class Comparison:
+    """One line of the table.
+
+    Attributes:
+        name: What was compared.
+        in_process: By round, with its unit in the name.
+        served: The same.
+    """
+
+    name: str
+    in_process: list[float] = field(default_factory=list)
+    served: list[float] = field(default_factory=list)
+
+    def ratios(self) -> list[float]:
+        """Served against in-process, round by round."""
+        return [served / alone for served, alone in zip(self.served, self.in_process, strict=True)]
+
+    def differences(self) -> list[float]:
+        """Served less in-process, round by round."""
+        return [served - alone for served, alone in zip(self.served, self.in_process, strict=True)]
+
+
+async def compare(address: str, ask: Ask, rounds: int) -> tuple[list[Comparison], list[Comparison]]:
+    """Throughputs (texts/s) and lone latencies (median, ms), in-process and served, in turns."""
+    throughput = [
+        Comparison(f"{calls} concurrent × {items} text{'s' * (items > 1)}") for calls, items in LOADS
+    ]
+    latency = [Comparison(f"1 × 1 text, {pause * 1e3:g} ms pause") for pause in PAUSES]
+    channel = open_channel(address)
+    try:
+        for _ in range(rounds):
+            limit = max([await _ask(ask, setting) for setting in LIMITS])
+            for line, (calls, items) in zip(throughput, LOADS, strict=True):
+                line.in_process.append(limit)
+                line.served.append(await _throughput(channel, calls, items))
+            for line, pause in zip(latency, PAUSES, strict=True):
+                line.in_process.append(await _ask(ask, Latency(WORDS, pause, 200)))
+                line.served.append(await _latency(channel, pause))
+    finally:
+        await channel.close()
+    return throughput, latency
+
+
+async def _ask(ask: Ask, question: Throughput | Latency) -> float:
+    # In a thread: the channel's own work must go on while the other process measures.
+    return await asyncio.to_thread(ask, question)
+
+
+async def _throughput(channel: grpc.aio.Channel, calls: int, items: int) -> float:
+    target = GrpcTarget(channel, RPC, embed_requests(items, WORDS, seed=1), items)
+    loop = ClosedLoop(calls, warm_up=0.5, duration=3.0)
+    return summarize(await drive(target, loop), items, loop.duration).items_per_second
+
+
+async def _latency(channel: grpc.aio.Channel, pause: float) -> float:
+    target = GrpcTarget(channel, RPC, embed_requests(1, WORDS, seed=1), 1)
+    loop = ClosedLoop(1, warm_up=0.2, duration=2.0, pause=pause)
+    return summarize(await drive(target, loop), 1, loop.duration).latency_ms["p50"]
