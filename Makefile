@@ -19,7 +19,7 @@ test: .venv/dev.stamp ## everything but timings
 
 bench: .venv/dev.stamp ## timings: both backends in-process, then what serving costs
 	$(BIN)/standpipe demo-models
-	$(BIN)/pytest tests/benchmarks --benchmark-enable --benchmark-only --benchmark-columns=median,iqr,ops
+	$(BIN)/pytest bench/micro --benchmark-columns=median,iqr,ops
 	$(BIN)/standpipe-bench overhead --json bench-results/overhead.json
 
 lint: .venv/dev.stamp ## style, types, walls, protos

@@ -59,10 +59,10 @@ def demo(
 ) -> None:
     """Start a server, call every RPC once, and measure it for ten seconds."""
     console.print("Starting a server with the demo models; the first time they are fetched and exported.")
-    with server_process(["--log-level", "warning"]) as address:
-        with Client(address) as client:
+    with server_process(["--log-level", "warning"]) as server:
+        with Client(server.address) as client:
             console.print(calls_table(call_everything(client)))
-        runs = asyncio.run(_run(address, "", items=1, words=17, loop=ClosedLoop(64, 1.0, duration)))
+        runs = asyncio.run(_run(server.address, "", items=1, words=17, loop=ClosedLoop(64, 1.0, duration)))
         console.print(runs_table(runs))
     console.print("The server has stopped. Next: make serve, or standpipe serve --help")
     _write(output, {"environment": environment(), "runs": _json(runs)})
@@ -81,11 +81,11 @@ def overhead(
 
     options = ["--log-level", "warning", *(["--model", model] if model else [])]
     with (
-        server_process(options) as address,
-        Client(address) as client,
+        server_process(options) as server,
+        Client(server.address) as client,
         in_process(client.list_models()[0]) as ask,
     ):
-        throughput, latency = asyncio.run(compare(address, ask, rounds))
+        throughput, latency = asyncio.run(compare(server.address, ask, rounds))
     console.print(ratio_table("throughput, against the fastest in-process setting", "texts/s", throughput))
     console.print(ratio_table("a lone call, against in-process calls with the same pause", "ms", latency))
     _write(

@@ -7,10 +7,13 @@ round are compared, and the ratios' median and spread over the rounds are what c
 from __future__ import annotations
 
 import asyncio
+import statistics
+import time
 from dataclasses import dataclass, field
 
 import grpc
 
+from standpipe.v1 import text_pb2
 from standpipe_bench.closed_loop import ClosedLoop, drive
 from standpipe_bench.in_process import Ask, Latency, Throughput
 from standpipe_bench.payloads import embed_requests
@@ -68,8 +71,9 @@ async def compare(address: str, ask: Ask, rounds: int) -> tuple[list[Comparison]
                 line.in_process.append(limit)
                 line.served.append(await _throughput(channel, calls, items))
             for line, pause in zip(latency, PAUSES, strict=True):
-                line.in_process.append(await _ask(ask, Latency(WORDS, pause, 200)))
-                line.served.append(await _latency(channel, pause))
+                served, idle = await _latency(channel, pause)
+                line.served.append(served)
+                line.in_process.append(await _ask(ask, Latency(WORDS, idle, 200)))
     finally:
         await channel.close()
     return throughput, latency
@@ -86,7 +90,24 @@ async def _throughput(channel: grpc.aio.Channel, calls: int, items: int) -> floa
     return summarize(await drive(target, loop), items, loop.duration).items_per_second
 
 
-async def _latency(channel: grpc.aio.Channel, pause: float) -> float:
-    target = GrpcTarget(channel, RPC, embed_requests(1, WORDS, seed=1), 1)
-    loop = ClosedLoop(1, warm_up=0.2, duration=2.0, pause=pause)
-    return summarize(await drive(target, loop), 1, loop.duration).latency_ms["p50"]
+async def _latency(channel: grpc.aio.Channel, pause: float) -> tuple[float, float]:
+    """Median of lone calls in ms, and the seconds for which the model idled between two of them.
+
+    The model idles while a call is on the wire, too; idling alone makes the next run slower, so the in-process
+    calls must idle as long.
+    """
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, text_pb2.EmbedTextResponse] = channel.unary_unary(
+        "/standpipe.v1.TextService/EmbedText", response_deserializer=text_pb2.EmbedTextResponse.FromString
+    )
+    requests = embed_requests(1, WORDS, seed=1)
+    times, computing = [], []
+    for _ in range(250):
+        await asyncio.sleep(pause)
+        request = next(requests)
+        sent = time.perf_counter()
+        response = await call(request, timeout=60)
+        times.append(time.perf_counter() - sent)
+        computing.append(response.metadata.compute_duration.nanos / 1e9)
+    # The first calls find everything cold.
+    median, compute = statistics.median(times[50:]), statistics.median(computing[50:])
+    return median * 1e3, pause + median - compute

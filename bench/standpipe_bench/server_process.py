@@ -7,19 +7,36 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from queue import Empty, Queue
 from threading import Thread
 
 _LISTENING = re.compile(r"listening on (\S+)")
 
 
+@dataclass(frozen=True, slots=True)
+class ServerProcess:
+    """A running server.
+
+    Attributes:
+        address: ``host:port`` that it listens on.
+        process: Its process; ``process.send_signal`` stops it early.
+    """
+
+    address: str
+    process: subprocess.Popen[str]
+
+
 @contextmanager
-def server_process(options: Sequence[str] = (), *, timeout: float = 600.0) -> Iterator[str]:
-    """Start ``standpipe serve``; yields its address once its models are ready, and stops it at the end.
+def server_process(options: Sequence[str] = (), *, timeout: float = 600.0) -> Iterator[ServerProcess]:
+    """Start ``standpipe serve`` on a free port, and stop it at the end.
 
     Args:
         options: Of ``standpipe serve``.
         timeout: Seconds until it must be ready; fetching and exporting included.
+
+    Yields:
+        The server, once its models are ready.
 
     Raises:
         RuntimeError: It ended, or wasn't ready in time.
@@ -31,7 +48,7 @@ def server_process(options: Sequence[str] = (), *, timeout: float = 600.0) -> It
     reader = Thread(target=_read, args=(process.stdout, lines), daemon=True)
     reader.start()
     try:
-        yield _address(lines, timeout)
+        yield ServerProcess(_address(lines, timeout), process)
     finally:
         process.terminate()
         try:
