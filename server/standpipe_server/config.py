@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import (
     BaseSettings,
     CliApp,
@@ -88,15 +88,11 @@ class Settings(BaseSettings):
         cli_hide_none_type=True,
         cli_avoid_json=True,
         validate_default=True,
-        populate_by_name=True,
     )
 
-    config: Path | None = Field(
-        None, description="TOML file with any of these options, and [[models]] tables"
-    )
-    models: Annotated[list[ModelEntry], BeforeValidator(_entries), NoDecode] = Field(
+    config: Path | None = Field(None, description="TOML file with any of these options, and [[model]] tables")
+    model: Annotated[list[ModelEntry], BeforeValidator(_entries), NoDecode] = Field(
         [],
-        validation_alias=AliasChoices("model", "models"),
         description="NAME=SOURCE[:TASK]; SOURCE is a folder or a Hub id; repeat for more models",
     )
     address: str = Field("127.0.0.1:50051", description="host:port to listen on; port 0 takes a free one")
@@ -134,7 +130,7 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"max_queue = {self.max_queue} can't hold one call of max_items = {self.max_items}"
             )
-        names = [entry.name for entry in self.models]
+        names = [entry.name for entry in self.model]
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"model names must differ; given twice: {', '.join(sorted(twice))}")
@@ -154,7 +150,7 @@ class Settings(BaseSettings):
 
     def specs(self) -> list[ModelSpec]:
         """The configured models, each with the server's own options where it has none."""
-        return [ModelSpec(**self._shared() | entry.model_dump(exclude_none=True)) for entry in self.models]
+        return [ModelSpec(**self._shared() | entry.model_dump(exclude_none=True)) for entry in self.model]
 
     def with_options(self, specs: Sequence[ModelSpec]) -> list[ModelSpec]:
         """Specs from elsewhere, with the server's own options."""

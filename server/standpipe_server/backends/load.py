@@ -7,6 +7,7 @@ from dataclasses import replace
 from standpipe_server.backends import backend
 from standpipe_server.backends.choice import Facts, choose
 from standpipe_server.backends.machine import Machine
+from standpipe_server.errors import ModelLoadError
 from standpipe_server.interfaces import LoadedModel, ModelSpec, Progress
 
 
@@ -18,7 +19,15 @@ def load(spec: ModelSpec, progress: Progress, facts: Facts | None = None) -> Loa
     """
     chosen, reason = choose(spec, facts or Machine())
     _quieten()
-    loaded = backend(chosen.backend).load(chosen, progress)
+    try:
+        loaded = backend(chosen.backend).load(chosen, progress)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+    ) as error:  # what the libraries raise for files they refuse
+        raise ModelLoadError(f"model {spec.name!r}: {chosen.backend} can't load it: {error}") from error
     return replace(loaded, info=replace(loaded.info, reason=reason))
 
 

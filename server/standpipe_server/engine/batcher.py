@@ -105,6 +105,7 @@ class Batcher(Generic[C, O]):
         self._wake: Timer | None = None
         self._accepted = 0
         self._draining = False
+        self._soon = False
         self._drained = asyncio.Event()
         self._seconds_per_item = 0.0
 
@@ -131,7 +132,7 @@ class Batcher(Generic[C, O]):
         expire = partial(self._expire, request)
         timer = None if request.deadline is None else self._clock.call_at(request.deadline, expire)
         try:
-            self._dispatch()
+            self._dispatch_soon()
             return await request.future
         finally:
             if timer is not None:
@@ -155,6 +156,8 @@ class Batcher(Generic[C, O]):
     def _accept(
         self, calls: Sequence[C], key: Hashable, costs: Sequence[int], timeout: float | None
     ) -> _Pending[O]:
+        if not calls:
+            raise ValueError("no calls")
         now = self._clock.time()
         if self._draining:
             raise DrainingError("the server is shutting down", retry_after=1.0)
@@ -171,8 +174,15 @@ class Batcher(Generic[C, O]):
         self._accepted += 1
         return request
 
+    def _dispatch_soon(self) -> None:
+        """Dispatch at the end of the loop's turn: what arrived in the same turn goes into one batch."""
+        if self._idle and not self._soon:
+            self._soon = True
+            asyncio.get_running_loop().call_soon(self._dispatch)
+
     def _dispatch(self) -> None:
         """Hand batches to idle workers while there are both."""
+        self._soon = False
         while self._idle:
             ready = self._queue.ready_at()
             if ready is None:
@@ -182,9 +192,11 @@ class Batcher(Generic[C, O]):
                 if self._wake is None:
                     self._wake = self._clock.call_at(ready, self._on_wake)
                 return
-            batch, expired = self._queue.cut(now)
+            cut, expired = self._queue.cut(now, len(self._idle))
             for request in expired:
                 self._expire(request)
+            # A caller that was cancelled in this very turn hasn't left the queue yet.
+            batch = [item for item in cut if not item.request.future.done()]
             if batch:
                 self._start(batch, now)
 
@@ -203,8 +215,6 @@ class Batcher(Generic[C, O]):
         seconds: float,
     ) -> None:
         self._idle.append(worker)
-        # The next batch starts before this one's answers are encoded and sent.
-        self._dispatch()
         per_item = seconds / len(batch) / len(self._workers)
         self._seconds_per_item += 0.1 * (per_item - self._seconds_per_item)
         for request in dict.fromkeys(item.request for item in batch):
@@ -214,6 +224,8 @@ class Batcher(Generic[C, O]):
             answer.compute_seconds += seconds
         for item, outcome in zip(batch, outcomes, strict=True):
             self._settle(item, outcome)
+        # Whoever waits for this batch goes on in the loop's next turn: the next batch starts before.
+        self._dispatch()
 
     def _settle(self, item: Item[_Pending[O]], outcome: O | Exception) -> None:
         request = item.request

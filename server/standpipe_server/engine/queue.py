@@ -58,6 +58,7 @@ class Request:
 
 
 R = TypeVar("R", bound=Request)
+_PADDED_SHARE = 1.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class BatchQueue(Generic[R]):
         self._requests: dict[R, None] = {}
         self._groups: dict[Hashable, dict[R, None]] = {}
         self._items = 0
+        self._cost = 0
 
     def __len__(self) -> int:
         """Items that wait."""
@@ -89,6 +91,7 @@ class BatchQueue(Generic[R]):
         self._requests[request] = None
         self._groups.setdefault(request.key, {})[request] = None
         self._items += len(request.waiting)
+        self._cost += sum(request.costs)
         return True
 
     def remove(self, request: R) -> None:
@@ -96,6 +99,7 @@ class BatchQueue(Generic[R]):
         if request not in self._requests:
             return
         self._items -= len(request.waiting)
+        self._cost -= sum(request.costs[index] for index in request.waiting)
         request.waiting.clear()
         self._unlink(request)
 
@@ -103,15 +107,21 @@ class BatchQueue(Generic[R]):
         """When the next batch should be cut: at once (0), at a time, or None while nothing waits."""
         if not self._requests:
             return None
-        if self._limits.max_wait <= 0 or self._items >= self._limits.max_items:
+        limits = self._limits
+        if limits.max_wait <= 0 or self._items >= limits.max_items or self._cost >= limits.max_cost:
             return 0.0
         return next(iter(self._requests)).arrived + self._limits.max_wait
 
-    def cut(self, now: float) -> tuple[list[Item[R]], list[R]]:
+    def cut(self, now: float, workers: int = 1) -> tuple[list[Item[R]], list[R]]:
         """Take the next batch out of the queue.
 
         The oldest item is always in it, so nothing starves; round it come the waiting items of equal key that
-        are nearest in cost, so that little is padded.
+        are nearest in cost, so that little is padded. What is too much for one batch is shared out evenly among
+        the workers that are free.
+
+        Args:
+            now: The time.
+            workers: How many are free.
 
         Returns:
             The batch, by rising cost, empty when nothing waits; and the requests whose deadline had passed,
@@ -124,7 +134,7 @@ class BatchQueue(Generic[R]):
             for request in expired:
                 self.remove(request)
             if window:
-                batch = self._nearest(window)
+                batch = self._nearest(window, self._budget(workers))
                 self._take(batch)
                 return batch, expired
         return [], expired
@@ -138,7 +148,14 @@ class BatchQueue(Generic[R]):
             for index in request.waiting:
                 yield Item(request, index, request.costs[index])
 
-    def _nearest(self, window: list[Item[R]]) -> list[Item[R]]:
+    def _budget(self, workers: int) -> float:
+        """Padded cost that the next batch may have."""
+        if self._cost <= self._limits.max_cost:
+            return self._limits.max_cost
+        # Padding comes on top of an even share.
+        return min(self._limits.max_cost, _PADDED_SHARE * self._cost / workers)
+
+    def _nearest(self, window: list[Item[R]], budget: float) -> list[Item[R]]:
         """The run of items, sorted by cost, that holds the first and grows to the side that pads less."""
         oldest = window[0]
         window.sort(key=attrgetter("cost"))
@@ -148,9 +165,9 @@ class BatchQueue(Generic[R]):
             count, top = high - low, window[high - 1].cost
             below = top - window[low - 1].cost if low > 0 else None
             above = count * (window[high].cost - top) if high < len(window) else None
-            if above is not None and (count + 1) * window[high].cost > self._limits.max_cost:
+            if above is not None and (count + 1) * window[high].cost > budget:
                 above = None
-            if below is not None and (count + 1) * top > self._limits.max_cost:
+            if below is not None and (count + 1) * top > budget:
                 below = None
             if below is None and above is None:
                 break
@@ -166,6 +183,7 @@ class BatchQueue(Generic[R]):
             if not item.request.waiting:
                 self._unlink(item.request)
         self._items -= len(batch)
+        self._cost -= sum(item.cost for item in batch)
 
     def _unlink(self, request: R) -> None:
         del self._requests[request]

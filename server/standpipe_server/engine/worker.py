@@ -68,11 +68,18 @@ class ThreadWorker(Generic[C, O]):
         while (job := self._jobs.get()) is not None:
             calls, alone, done = job
             started = time.perf_counter()
-            outcomes = run_apart(self._runner, calls, alone=alone)
+            outcomes = self._outcomes(calls, alone)
             elapsed = time.perf_counter() - started
             # The loop may be gone while the last batch still ran: then nobody waits for it either.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(done, outcomes, elapsed)
+
+    def _outcomes(self, calls: Sequence[C], alone: bool) -> Sequence[O | Exception]:
+        try:
+            return run_apart(self._runner, calls, alone=alone)
+        except BaseException as error:
+            # A library that asks the process to exit must not take the thread with it: its callers would wait.
+            return [RuntimeError(f"the runner raised {error!r}")] * len(calls)
 
 
 def run_apart(runner: BatchRunner[C, O], calls: Sequence[C], *, alone: bool) -> Sequence[O | Exception]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from standpipe_server.backends.sources import Source
 from standpipe_server.errors import ModelLoadError
 from standpipe_server.interfaces import ModelSpec, Progress
-from standpipe_server.paths import cache_folder
+from standpipe_server.paths import cache_folder, keep
 
 MODEL_FILE = "openvino_model.xml"
 _EXPORTERS = ("openvino", "optimum", "optimum-intel", "torch", "transformers")
@@ -38,9 +38,7 @@ def exported(spec: ModelSpec, source: Source, progress: Progress) -> Path:
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".export-"))
     try:
         _export(source.folder, scratch)
-        # Another process may have been quicker: its export is as good.
-        if not folder.exists():
-            scratch.rename(folder)
+        keep(scratch, folder)
     except (ValueError, OSError, RuntimeError) as error:
         raise ModelLoadError(f"model {spec.name!r}: Optimum can't export it to OpenVINO: {error}") from error
     finally:

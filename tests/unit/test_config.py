@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from standpipe_server.config import load_settings
+from standpipe_server.engine.queue import BatchLimits
+from standpipe_server.interfaces import ModelSpec
+from standpipe_server.rpc.server import RpcLimits
+from standpipe_server.tasks import InputLimits
+
+TASK = "feature-extraction"
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("STANDPIPE_"):
+            monkeypatch.delenv(name)
+
+
+def file_of(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "standpipe.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def models(*flags: str) -> list[tuple[str, str, str]]:
+    """Name, source and task of the models that ``--model`` flags give."""
+    settings = load_settings([part for flag in flags for part in ("--model", flag)])
+    return [(spec.name, spec.source, spec.task) for spec in settings.specs()]
+
+
+def problem_of(*args: str) -> str:
+    with pytest.raises(ValidationError) as refusal:
+        load_settings(args)
+    return str(refusal.value)
+
+
+def test_without_a_word_the_defaults_of_the_rooms_hold() -> None:
+    settings = load_settings([])
+    assert [] == settings.specs()
+    assert BatchLimits(max_cost=448) == settings.batch_limits(batch_cost=448)
+    assert RpcLimits() == settings.rpc_limits()
+
+
+def test_a_batch_costs_as_much_as_the_backend_says_unless_an_option_says_otherwise() -> None:
+    assert 448 == load_settings([]).batch_limits(448).max_cost
+    assert 100 == load_settings(["--max-batch-cost", "100"]).batch_limits(448).max_cost
+
+
+def test_a_flag_beats_the_environment_and_the_environment_beats_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = file_of(tmp_path, "max_queue = 2001\nmax_batch_items = 11\nmax_batch_cost = 101")
+    monkeypatch.setenv("STANDPIPE_MAX_QUEUE", "2002")
+    monkeypatch.setenv("STANDPIPE_MAX_BATCH_ITEMS", "12")
+    limits = load_settings(["--config", path, "--max-queue", "2003"]).batch_limits(448)
+    assert BatchLimits(max_queue=2003, max_items=12, max_cost=101) == limits
+
+
+def test_the_environment_may_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDPIPE_CONFIG", file_of(tmp_path, "max_wait = 0.25"))
+    assert 0.25 == load_settings([]).max_wait
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no configuration file .*absent\.toml"):
+        load_settings([f"--config={tmp_path / 'absent.toml'}"])
+
+
+@pytest.mark.parametrize("text", ["max_que = 1", '[[model]]\nname = "a"\nsource = "b"\nbackends = "torch"'])
+def test_an_unknown_key_in_the_file_is_an_error(tmp_path: Path, text: str) -> None:
+    assert "Extra inputs are not permitted" in problem_of("--config", file_of(tmp_path, text))
+
+
+def test_an_unknown_flag_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load_settings(["--max-que", "1"])
+    assert "unrecognized arguments: --max-que 1" in capsys.readouterr().err
+
+
+def test_limits_reach_the_wire() -> None:
+    flags = [
+        "--max-items",
+        "7",
+        "--max-text-bytes",
+        "8",
+        "--max-message-bytes",
+        "2048",
+        "--default-timeout",
+        "9",
+    ]
+    assert RpcLimits(InputLimits(7, 8), 2048, 9.0) == load_settings(flags).rpc_limits()
+
+
+def test_the_model_flag_may_be_repeated() -> None:
+    assert [("a", "x", TASK), ("b", "y", TASK)] == models("a=x", "b=y")
+
+
+@pytest.mark.parametrize(
+    ("flag", "source"),
+    [
+        ("m=org/name", "org/name"),
+        (f"m=org/name:{TASK}", "org/name"),
+        (r"m=C:\models\minilm", r"C:\models\minilm"),
+        (rf"m=C:\models\minilm:{TASK}", r"C:\models\minilm"),
+        ("m=C:/models/minilm", "C:/models/minilm"),
+        ("m=https://host:8080/minilm", "https://host:8080/minilm"),
+        (f"m=https://host:8080/minilm:{TASK}", "https://host:8080/minilm"),
+        ("m=folder/a=b", "folder/a=b"),
+    ],
+)
+def test_a_colon_before_a_word_sets_a_task_and_other_colons_are_the_sources_own(
+    flag: str, source: str
+) -> None:
+    assert [("m", source, TASK)] == models(flag)
+
+
+@pytest.mark.parametrize(
+    ("flag", "problem"),
+    [
+        ("m", "'m' isn't NAME=SOURCE[:TASK]"),
+        ("m=x:fil-mask", f"unknown task 'fil-mask'; known: {TASK}"),
+        ("=x", "at least 1 character"),
+        ("m=", "at least 1 character"),
+    ],
+)
+def test_a_model_flag_that_makes_no_sense_is_an_error(flag: str, problem: str) -> None:
+    assert problem in problem_of("--model", flag)
+
+
+def test_two_models_of_one_name_are_an_error() -> None:
+    assert "given twice: a" in problem_of("--model", "a=x", "--model", "b=y", "--model", "a=z")
+
+
+def test_a_queue_that_can_not_hold_one_whole_call_is_an_error() -> None:
+    assert "max_queue = 10 can't hold one call of max_items = 11" in problem_of(
+        "--max-queue", "10", "--max-items", "11"
+    )
+    assert 10 == load_settings(["--max-queue", "10", "--max-items", "10"]).max_queue
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cpu:0", "mps:1", ""])
+def test_a_device_that_there_is_not_is_an_error(device: str) -> None:
+    assert "device" in problem_of(f"--device={device}")
+
+
+def test_what_a_model_leaves_open_the_servers_own_options_say(tmp_path: Path) -> None:
+    path = file_of(
+        tmp_path,
+        'dtype = "fp32"\nthreads = 4\n'
+        '[[model]]\nname = "a"\nsource = "x"\n'
+        '[[model]]\nname = "b"\nsource = "y"\nrevision = "r1"\n'
+        'dtype = "bf16"\ndevice = "cuda:1"\nstreams = 2\n',
+    )
+    assert [
+        ModelSpec("a", "x", TASK, dtype="fp32", threads=4),
+        ModelSpec("b", "y", TASK, revision="r1", dtype="bf16", device="cuda:1", streams=2, threads=4),
+    ] == load_settings(["--config", path]).specs()
+
+
+def test_models_from_elsewhere_get_the_servers_own_options() -> None:
+    demo = ModelSpec("demo", "folder", TASK, revision="0.1.0")
+    settings = load_settings(["--backend", "torch", "--device", "cpu", "--compile"])
+    expected = ModelSpec(
+        "demo", "folder", TASK, revision="0.1.0", backend="torch", device="cpu", compile=True
+    )
+    assert [expected] == settings.with_options([demo])
+
+
+def test_model_flags_replace_the_files_models(tmp_path: Path) -> None:
+    path = file_of(tmp_path, '[[model]]\nname = "a"\nsource = "x"')
+    assert ["b"] == [spec.name for spec in load_settings(["--config", path, "--model", "b=y"]).specs()]
+
+
+@pytest.mark.parametrize("name", ["MODEL", "MODELS"])
+def test_a_variable_without_the_prefix_is_none_of_the_servers_business(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "a=x")
+    assert [] == models()
+
+
+def test_models_may_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDPIPE_MODEL", f"a=x,b=y:{TASK}")
+    assert [("a", "x", TASK), ("b", "y", TASK)] == models()
+
+
+def test_model_flags_replace_the_environments_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDPIPE_MODEL", "a=x")
+    assert [("b", "y", TASK)] == models("b=y")
+
+
+def test_the_environments_models_replace_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDPIPE_MODEL", "b=y")
+    path = file_of(tmp_path, '[[model]]\nname = "a"\nsource = "x"')
+    assert ["b"] == [spec.name for spec in load_settings(["--config", path]).specs()]
