@@ -93,8 +93,8 @@ async def _throughput(channel: grpc.aio.Channel, calls: int, items: int) -> floa
 async def _latency(channel: grpc.aio.Channel, pause: float) -> tuple[float, float]:
     """Median of lone calls in ms, and the seconds for which the model idled between two of them.
 
-    The model idles while a call is on the wire, too; idling alone makes the next run slower, so the in-process
-    calls must idle as long.
+    The model idles while a call is on the wire, too; idling alone makes the next run slower, so the
+    in-process calls must idle as long.
     """
     call: grpc.aio.UnaryUnaryMultiCallable[bytes, text_pb2.EmbedTextResponse] = channel.unary_unary(
         "/standpipe.v1.TextService/EmbedText", response_deserializer=text_pb2.EmbedTextResponse.FromString

@@ -116,8 +116,8 @@ class BatchQueue(Generic[R]):
         """Take the next batch out of the queue.
 
         The oldest item is always in it, so nothing starves; round it come the waiting items of equal key that
-        are nearest in cost, so that little is padded. What is too much for one batch is shared out evenly among
-        the workers that are free.
+        are nearest in cost, so that little is padded. What is too much for one batch is shared out evenly
+        among the workers that are free.
 
         Args:
             now: The time.

@@ -78,7 +78,7 @@ class ThreadWorker(Generic[C, O]):
         try:
             return run_apart(self._runner, calls, alone=alone)
         except BaseException as error:
-            # A library that asks the process to exit must not take the thread with it: its callers would wait.
+            # A library that asks to exit must not take the thread with it: its callers would wait.
             return [RuntimeError(f"the runner raised {error!r}")] * len(calls)
 
 

@@ -1,0 +1,48 @@
+"""What tests share: no hub, a tiny model, real server processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from standpipe import Client
+from standpipe_bench.server_process import ServerProcess, server_process
+from tiny_models import save_tiny_encoder
+
+# For this process and the servers that it starts.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+# Deterministic, and without a clock: a shared machine must not make a test fail.
+settings.register_profile("standpipe", deadline=None, derandomize=True, database=None)
+settings.load_profile("standpipe")
+
+
+@pytest.fixture(scope="session")
+def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A plain encoder with random weights: 32 dimensions, 64 tokens."""
+    return save_tiny_encoder(tmp_path_factory.mktemp("tiny-bert"))
+
+
+@pytest.fixture(scope="session")
+def brittle_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder that raises on long texts: RoBERTa needs two positions more than its files give it here."""
+    return save_tiny_encoder(tmp_path_factory.mktemp("brittle"), kind="roberta", max_tokens=256)
+
+
+@pytest.fixture(scope="session")
+def tiny_server(tiny_bert: Path) -> Iterator[ServerProcess]:
+    """A server of the tiny model on torch, with its own limits."""
+    options = ["--model", f"tiny={tiny_bert}", "--backend", "torch", "--dtype", "fp32"]
+    with server_process(["--max-text-bytes", "100000", *options]) as server:
+        yield server
+
+
+@pytest.fixture
+def client(tiny_server: ServerProcess) -> Iterator[Client]:
+    with Client(tiny_server.address, retry=False) as client:
+        yield client

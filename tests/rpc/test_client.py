@@ -1,0 +1,105 @@
+"""The Python clients against a real server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import numpy as np
+import pytest
+
+from standpipe import AsyncClient, CallError, Client
+from standpipe.v1 import models_pb2, text_pb2, text_pb2_grpc
+from standpipe_bench.server_process import ServerProcess
+
+TEXTS = [f"water runs {'and runs ' * (n % 7)}through pipe {n}" for n in range(100)]
+
+
+@pytest.fixture
+async def aio(tiny_server: ServerProcess) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(tiny_server.address, retry=False) as client:
+        yield client
+
+
+def test_vectors_come_as_a_float32_array_in_order(client: Client) -> None:
+    together = client.embed_text(TEXTS)
+    alone = np.concatenate([client.embed_text([text]) for text in TEXTS])
+    assert ((100, 32), np.dtype(np.float32)) == (together.shape, together.dtype)
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_values_and_packed_are_the_same_numbers(client: Client) -> None:
+    embed = text_pb2_grpc.TextServiceStub(client.channel).EmbedText
+    response = embed(text_pb2.EmbedTextRequest(texts=TEXTS[:3]))
+    values = np.array([embedding.values for embedding in response.embeddings], np.float32)
+    np.testing.assert_allclose(values, client.embed_text(TEXTS[:3]), atol=1e-6)
+    assert (b"", 32) == (response.packed, response.dimensions)
+
+
+def test_the_metadata_tells_what_answered(client: Client) -> None:
+    embed = text_pb2_grpc.TextServiceStub(client.channel).EmbedText
+    metadata = embed(text_pb2.EmbedTextRequest(texts=["the dog", "the lazy dog"])).metadata
+    told = (metadata.model, metadata.backend, metadata.device, metadata.dtype, metadata.batch_size)
+    assert ("tiny", "torch", "cpu", "fp32", 2) == told
+    # The words, and two special tokens each.
+    assert metadata.tokens == 2 + 2 + 3 + 2
+    assert metadata.compute_duration.ToNanoseconds() > 0
+
+
+def test_a_long_iterable_streams_in_order_reading_ahead_by_bounds(client: Client) -> None:
+    read = 0
+
+    def endless() -> Iterator[str]:
+        nonlocal read
+        while True:
+            read += 1
+            yield TEXTS[(read - 1) % 100]
+
+    rows = client.embed_texts(endless(), batch_size=8, in_flight=3)
+    first = [next(rows) for _ in range(20)]
+    np.testing.assert_allclose(np.stack(first), client.embed_text(TEXTS[:20]), atol=1e-5)
+    assert read <= 20 + 8 * 3
+    rows.close()  # type: ignore[attr-defined] # a generator
+
+
+def test_progress_is_shown_on_standard_error(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = list(client.embed_texts(TEXTS, progress=True))
+    assert len(rows) == 100
+    assert "100/100" in capsys.readouterr().err
+
+
+def test_one_string_is_refused_before_it_is_taken_for_its_letters(client: Client) -> None:
+    with pytest.raises(TypeError, match="send a list"):
+        client.embed_text("water")
+
+
+async def test_the_async_client_answers_the_same(client: Client, aio: AsyncClient) -> None:
+    np.testing.assert_allclose(await aio.embed_text(TEXTS), client.embed_text(TEXTS), atol=1e-5)
+    rows = [row async for row in aio.embed_texts(TEXTS, batch_size=7)]
+    np.testing.assert_allclose(np.stack(rows), client.embed_text(TEXTS), atol=1e-5)
+    assert await aio.list_models() == client.list_models()
+    assert await aio.list_tasks() == client.list_tasks()
+    assert await aio.get_model("tiny") == client.get_model("tiny")
+
+
+async def test_the_async_client_raises_the_same(aio: AsyncClient) -> None:
+    with pytest.raises(CallError, match=r"INVALID_ARGUMENT: .*prompt"):
+        await aio.embed_text(["a"], prompt_name="query")
+
+
+def test_models_and_tasks_are_listed(client: Client) -> None:
+    (model,) = client.list_models()
+    assert ("tiny", "feature-extraction", models_pb2.MODEL_STATE_READY) == (
+        model.name,
+        model.task,
+        model.state,
+    )
+    assert (64, 32) == (model.max_tokens, model.dimensions)
+    assert "asked for torch fp32" in model.reason
+    assert [] == client.list_models("no-such-task")
+    (task,) = client.list_tasks()
+    assert ("feature-extraction", "tiny", True) == (task.name, task.default_model, task.served)
+
+
+def test_an_unknown_model_is_not_found(client: Client) -> None:
+    with pytest.raises(CallError, match="no model 'nobody'; served: tiny"):
+        client.get_model("nobody")

@@ -1,0 +1,58 @@
+"""A client that never saw this repository finds everything by reflection."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from standpipe import Client
+from standpipe_bench.server_process import ServerProcess
+
+
+def test_reflection_lists_every_service(client: Client) -> None:
+    services = set(ProtoReflectionDescriptorDatabase(client.channel).get_services())
+    assert services >= {
+        "standpipe.v1.TextService",
+        "standpipe.v1.ModelService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+
+
+def test_a_call_built_from_reflection_alone_succeeds(client: Client) -> None:
+    pool = DescriptorPool(ProtoReflectionDescriptorDatabase(client.channel))
+    method = pool.FindServiceByName("standpipe.v1.TextService").methods_by_name["EmbedText"]
+    call: Any = client.channel.unary_unary(
+        "/standpipe.v1.TextService/EmbedText",
+        request_serializer=GetMessageClass(method.input_type).SerializeToString,
+        response_deserializer=GetMessageClass(method.output_type).FromString,
+    )
+    response = call(GetMessageClass(method.input_type)(texts=["water", "pipe"]), timeout=30)
+    assert [32, 32] == [len(embedding.values) for embedding in response.embeddings]
+
+
+@pytest.mark.parametrize(
+    "example", sorted(Path("protos/examples").glob("*.json")), ids=lambda path: path.stem
+)
+def test_buf_curl_calls_every_example_through_reflection(tiny_server: ServerProcess, example: Path) -> None:
+    """Buf is an open-source client in Go; it asks for reflection version 1 first."""
+    request = json.loads(example.read_text(encoding="utf-8"))
+    if request.get("model"):
+        request["model"] = "tiny"
+    buf = shutil.which("buf") or str(Path(sys.executable).with_name("buf"))
+    service = "TextService" if example.stem == "EmbedText" else "ModelService"
+    url = f"http://{tiny_server.address}/standpipe.v1.{service}/{example.stem}"
+    command = [buf, "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", json.dumps(request), url]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (0, "") == (ended.returncode, ended.stderr)
+    assert json.loads(ended.stdout)
