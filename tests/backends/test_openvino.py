@@ -1,0 +1,75 @@
+"""OpenVINO on a tiny model: exported once, compiled as asked, equal to torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from standpipe_server.backends.load import load
+from standpipe_server.errors import ModelLoadError
+from standpipe_server.interfaces import Call, EmbedParameters, HintName, LoadedModel, ModelSpec, Output
+
+CALLS = [Call(text, EmbedParameters()) for text in ("water", "the quick brown fox", "")]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One cache for this module's tests: the second to ask finds what the first exported."""
+    folder = tmp_path_factory.getbasetemp() / "openvino-cache"
+    monkeypatch.setenv("STANDPIPE_CACHE", str(folder))
+    return folder
+
+
+def loaded(source: Path, steps: list[str], hint: HintName = "auto", backend: str = "openvino") -> LoadedModel:
+    spec = ModelSpec("tiny", str(source), "feature-extraction", hint=hint, threads=2, dtype="fp32")
+    chosen = {
+        "openvino": spec,
+        "torch": ModelSpec("tiny", str(source), spec.task, backend="torch", dtype="fp32"),
+    }
+    return load(chosen[backend], steps.append)
+
+
+def vectors(model: LoadedModel, runner: int, *, alone: bool) -> list[np.ndarray]:
+    outcomes = model.runners[runner].run(CALLS, alone=alone)
+    return [outcome.value for outcome in outcomes if isinstance(outcome, Output)]
+
+
+def test_every_runner_in_both_forms_equals_torch(tiny_bert: Path) -> None:
+    oracle = vectors(loaded(tiny_bert, [], backend="torch"), 0, alone=True)
+    model = loaded(tiny_bert, [])
+    assert 2 == len(model.runners)
+    for runner in range(2):
+        for alone in (True, False):
+            np.testing.assert_allclose(vectors(model, runner, alone=alone), oracle, atol=1e-4)
+
+
+def test_a_source_is_exported_once_and_again_when_its_files_change(tiny_bert: Path, cache: Path) -> None:
+    def exports() -> int:
+        return len(list((cache / "openvino").iterdir()))
+
+    loaded(tiny_bert, [])
+    before = exports()
+    steps: list[str] = []
+    loaded(tiny_bert, steps)
+    assert (["compiling"], before) == (steps, exports())
+    (tiny_bert / "note.txt").write_text("changed")
+    try:
+        loaded(tiny_bert, steps)
+    finally:
+        (tiny_bert / "note.txt").unlink()
+    assert before + 1 == exports()
+
+
+@pytest.mark.parametrize(("hint", "runners"), [("latency", 1), ("throughput", 2), ("auto", 2)])
+def test_the_hint_says_how_many_batches_run_side_by_side(
+    tiny_bert: Path, hint: HintName, runners: int
+) -> None:
+    assert runners == len(loaded(tiny_bert, [], hint).runners)
+
+
+def test_a_folder_that_is_no_model_is_refused_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelLoadError, match="model 'tiny'"):
+        loaded(tmp_path, [])
