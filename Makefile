@@ -46,8 +46,8 @@ endef
 # without CUDA; nothing here needs it, so there it goes again.
 .venv/%.stamp: pyproject.toml constraints.txt
 	@echo "Installing into .venv (a few minutes the first time)"
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
-	$(BIN)/python -c 'import sys, torch; sys.exit(torch.version.cuda is None)' \
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$*]'
+	@$(BIN)/python -c 'import sys, torch; sys.exit(torch.version.cuda is None)' \
 		|| $(BIN)/python -m pip uninstall --quiet --yes torchvision
-	touch $@
+	@touch $@

@@ -89,8 +89,8 @@ def overhead(
         in_process(client.list_models()[0]) as ask,
     ):
         throughput, latency = _drive(compare(server.address, ask, rounds))
-    console.print(ratio_table("throughput, against the fastest in-process setting", "texts/s", throughput))
-    console.print(ratio_table("a lone call, against in-process calls with the same pause", "ms", latency))
+    console.print(ratio_table("throughput in texts/s, against the fastest in-process setting", throughput))
+    console.print(ratio_table("lone calls in ms (p50), against in-process calls that idle as long", latency))
     _write(
         output,
         {

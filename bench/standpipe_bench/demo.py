@@ -40,7 +40,9 @@ def _list_tasks(client: Client) -> tuple[str, str]:
 
 def _list_models(client: Client) -> tuple[str, str]:
     models = client.list_models("feature-extraction")
-    return "feature-extraction", "\n".join(f"{model.name}: {model.source}" for model in models)
+    return "feature-extraction", "\n".join(
+        f"{model.name}, from {model.revision or model.source}" for model in models
+    )
 
 
 def _get_model(client: Client) -> tuple[str, str]:

@@ -59,10 +59,8 @@ class Comparison:
 
 async def compare(address: str, ask: Ask, rounds: int) -> tuple[list[Comparison], list[Comparison]]:
     """Throughputs (texts/s) and lone latencies (median, ms), in-process and served, in turns."""
-    throughput = [
-        Comparison(f"{calls} concurrent × {items} text{'s' * (items > 1)}") for calls, items in LOADS
-    ]
-    latency = [Comparison(f"1 × 1 text, {pause * 1e3:g} ms pause") for pause in PAUSES]
+    throughput = [Comparison(f"{calls} callers × {items} text{'s' * (items > 1)}") for calls, items in LOADS]
+    latency = [Comparison(f"1 caller, {pause * 1e3:g} ms pause") for pause in PAUSES]
     channel = open_channel(address)
     try:
         for _ in range(rounds):

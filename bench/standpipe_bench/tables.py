@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+from rich import box
 from rich.table import Table
 
 from standpipe_bench.closed_loop import ClosedLoop
@@ -18,10 +19,7 @@ Run = tuple[str, int, ClosedLoop, Summary]
 
 def calls_table(calls: Sequence[DemoCall]) -> Table:
     """Calls of the demo: what went in, what came out, how long it took."""
-    table = Table(title="every RPC, once", title_justify="left")
-    for heading in ("RPC", "in", "out"):
-        table.add_column(heading)
-    table.add_column("ms", justify="right")
+    table = _table("every RPC, once", ["RPC", "in", "out"], ["ms"])
     for call in calls:
         table.add_row(call.rpc.rpartition(".")[2], call.given, call.got, f"{call.milliseconds:.1f}")
     return table
@@ -29,31 +27,15 @@ def calls_table(calls: Sequence[DemoCall]) -> Table:
 
 def runs_table(runs: Sequence[Run]) -> Table:
     """Closed-loop runs, a line each."""
-    table = Table(
-        title="closed loop: each caller calls again as soon as it is answered", title_justify="left"
-    )
-    table.add_column("target", no_wrap=True)
-    for heading in (
-        "callers",
-        "items/call",
-        "calls/s",
-        "items/s",
-        "p50 ms",
-        "p90",
-        "p99",
-        "p99.9",
-        "max",
-        "errors",
-    ):
-        table.add_column(heading, justify="right")
+    title = "closed loop: each caller calls again as soon as it is answered; latency in ms"
+    numbers = ["callers", "items/s", "p50", "p90", "p99", "p99.9", "max", "errors"]
+    table = _table(title, ["target"], numbers)
     for name, items, loop, summary in runs:
         latencies = [*summary.latency_ms.values(), summary.max_ms]
         errors = ", ".join(f"{count} {status}" for status, count in summary.errors.items()) or "0"
         table.add_row(
             name.rpartition(".")[2],
-            str(loop.concurrency),
-            str(items),
-            f"{summary.calls_per_second:,.0f}",
+            f"{loop.concurrency} × {items}",
             f"{summary.items_per_second:,.0f}",
             *(f"{latency:,.3g}" for latency in latencies),
             errors,
@@ -61,20 +43,29 @@ def runs_table(runs: Sequence[Run]) -> Table:
     return table
 
 
-def ratio_table(title: str, unit: str, lines: Sequence[Comparison]) -> Table:
+def ratio_table(title: str, lines: Sequence[Comparison]) -> Table:
     """Served against in-process: medians, and the ratio with its least and greatest over the rounds."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("load", no_wrap=True)
-    for heading in (f"in-process {unit}", f"served {unit}", "ratio", "least–greatest", f"difference {unit}"):
-        table.add_column(heading, justify="right")
+    numbers = ["in-process", "served", "difference", "ratio", "least–greatest"]
+    table = _table(title, ["load"], numbers)
     for line in lines:
         ratios = line.ratios()
         table.add_row(
             line.name,
             f"{statistics.median(line.in_process):,.4g}",
             f"{statistics.median(line.served):,.4g}",
+            f"{statistics.median(line.differences()):+,.3g}",
             f"{statistics.median(ratios):.2f}",
             f"{min(ratios):.2f}–{max(ratios):.2f}",
-            f"{statistics.median(line.differences()):+,.2f}",
         )
+    return table
+
+
+def _table(title: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for heading in words:
+        table.add_column(heading)
+    for heading in numbers:
+        table.add_column(heading, justify="right", no_wrap=True)
     return table
