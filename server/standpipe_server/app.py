@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -91,7 +93,7 @@ async def _open_all(registry: Registry, settings: Settings, reporter: Reporter) 
     for model in registry:
         started = time.perf_counter()
         progress = reporter.loading(model.spec)
-        loaded = await asyncio.to_thread(load, model.spec, progress)
+        loaded = await _load(model.spec, progress)
         progress("warming up")
         workers = await _warm_workers(model.spec, loaded)
         batcher = Batcher(workers, settings.batch_limits(loaded.batch_cost))
@@ -100,6 +102,32 @@ async def _open_all(registry: Registry, settings: Settings, reporter: Reporter) 
     # What loading made lives as long as the process: the collector needn't walk it in the middle of a call.
     gc.collect()
     gc.freeze()
+
+
+async def _load(spec: ModelSpec, progress: Progress) -> LoadedModel:
+    """Load on a thread that doesn't keep the process from ending: SIGTERM needn't wait for an export."""
+    loop = asyncio.get_running_loop()
+    loaded: asyncio.Future[LoadedModel] = loop.create_future()
+
+    def settle(model: LoadedModel | None, error: Exception | None) -> None:
+        if loaded.done():  # nobody waits any more
+            return
+        if model is not None:
+            loaded.set_result(model)
+        elif error is not None:
+            loaded.set_exception(error)
+
+    def work() -> None:
+        model, error = None, None
+        try:
+            model = load(spec, progress)
+        except Exception as caught:  # raised again where it is awaited
+            error = caught
+        with contextlib.suppress(RuntimeError):  # the loop may be gone
+            loop.call_soon_threadsafe(settle, model, error)
+
+    threading.Thread(target=work, name=f"load-{spec.name}", daemon=True).start()
+    return await loaded
 
 
 async def _warm_workers(spec: ModelSpec, loaded: LoadedModel) -> list[ThreadWorker[Call, Output]]:

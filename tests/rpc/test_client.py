@@ -54,7 +54,7 @@ def test_a_long_iterable_streams_in_order_reading_ahead_by_bounds(client: Client
             read += 1
             yield TEXTS[(read - 1) % 100]
 
-    rows = client.embed_texts(endless(), batch_size=8, in_flight=3)
+    rows = client.embed_many(endless(), batch_size=8, in_flight=3)
     first = [next(rows) for _ in range(20)]
     np.testing.assert_allclose(np.stack(first), client.embed_text(TEXTS[:20]), atol=1e-5)
     assert read <= 20 + 8 * 3
@@ -62,7 +62,7 @@ def test_a_long_iterable_streams_in_order_reading_ahead_by_bounds(client: Client
 
 
 def test_progress_is_shown_on_standard_error(client: Client, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = list(client.embed_texts(TEXTS, progress=True))
+    rows = list(client.embed_many(TEXTS, progress=True))
     assert len(rows) == 100
     assert "100/100" in capsys.readouterr().err
 
@@ -74,7 +74,7 @@ def test_one_string_is_refused_before_it_is_taken_for_its_letters(client: Client
 
 async def test_the_async_client_answers_the_same(client: Client, aio: AsyncClient) -> None:
     np.testing.assert_allclose(await aio.embed_text(TEXTS), client.embed_text(TEXTS), atol=1e-5)
-    rows = [row async for row in aio.embed_texts(TEXTS, batch_size=7)]
+    rows = [row async for row in aio.embed_many(TEXTS, batch_size=7)]
     np.testing.assert_allclose(np.stack(rows), client.embed_text(TEXTS), atol=1e-5)
     assert await aio.list_models() == client.list_models()
     assert await aio.list_tasks() == client.list_tasks()

@@ -67,7 +67,7 @@ class AsyncClient:
         """Vectors of texts, float32 (n, d), in order."""
         return vectors(await self._call(self._text.EmbedText, embed_text_request(texts, **options), timeout))
 
-    async def embed_texts(
+    async def embed_many(
         self,
         texts: Iterable[str],
         *,

@@ -74,7 +74,7 @@ class Client:
         """
         return vectors(self._call(self._text.EmbedText, embed_text_request(texts, **options), timeout))
 
-    def embed_texts(
+    def embed_many(
         self,
         texts: Iterable[str],
         *,
