@@ -14,7 +14,7 @@ from typing import Protocol
 from standpipe_server.backends.load import load
 from standpipe_server.config import Settings
 from standpipe_server.engine.batcher import Batcher
-from standpipe_server.engine.registry import Model, Registry
+from standpipe_server.engine.registry import Model, Registry, Served
 from standpipe_server.engine.worker import ThreadWorker
 from standpipe_server.errors import ModelLoadError
 from standpipe_server.interfaces import Call, LoadedModel, ModelSpec, Outcome, Output, Progress
@@ -97,7 +97,7 @@ async def _open_all(registry: Registry, settings: Settings, reporter: Reporter) 
         progress("warming up")
         workers = await _warm_workers(model.spec, loaded)
         batcher = Batcher(workers, settings.batch_limits(loaded.batch_cost))
-        model.open(loaded.info, batcher, time.perf_counter() - started)
+        model.served = Served(loaded.info, batcher, time.perf_counter() - started)
         reporter.ready(model)
     # What loading made lives as long as the process: the collector needn't walk it in the middle of a call.
     gc.collect()

@@ -31,11 +31,11 @@ class TerminalReporter:
 
     def ready(self, model: Model) -> None:
         self.close()
-        if model.info is not None:
-            info = model.info
+        if model.served is not None:
+            info = model.served.info
             self._out.print(
                 f"[bold]{model.spec.name}[/]  {model.spec.task}  {info.backend} {info.device} {info.dtype}  "
-                f"loaded in {model.load_seconds:.1f} s  [dim]{info.reason}[/]"
+                f"loaded in {model.served.load_seconds:.1f} s  [dim]{info.reason}[/]"
             )
 
     def listening(self, address: str) -> None:

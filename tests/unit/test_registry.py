@@ -8,7 +8,7 @@ from engine_fakes import let_tasks_run
 
 from standpipe_server.engine.batcher import Batcher
 from standpipe_server.engine.queue import BatchLimits
-from standpipe_server.engine.registry import Model, ModelState, Registry
+from standpipe_server.engine.registry import Model, ModelState, Registry, Served
 from standpipe_server.engine.worker import Done
 from standpipe_server.errors import DrainingError, ModelLoadingError, ModelNotFoundError
 from standpipe_server.interfaces import Call, ModelInfo, ModelSpec, Output
@@ -39,7 +39,7 @@ class HeldWorker:
 
 def opened(spec: ModelSpec, worker: HeldWorker) -> Model:
     model = Model(spec)
-    model.open(INFO, Batcher([worker], BatchLimits()), 1.5)
+    model.served = Served(INFO, Batcher([worker], BatchLimits()), 1.5)
     return model
 
 
@@ -48,7 +48,7 @@ def call(model: Model, text: str) -> asyncio.Task[object]:
 
 
 async def _value(model: Model, text: str) -> object:
-    answer = await model.submit([Call(text, None)], key=None, costs=[1], timeout=None)
+    answer = await model.ready().batcher.submit([Call(text, None)], key=None, costs=[1], timeout=None)
     return answer.outputs[0].value
 
 
@@ -95,7 +95,7 @@ def test_a_task_without_a_model_is_refused() -> None:
 
 async def test_a_model_that_still_loads_asks_for_patience() -> None:
     model = Model(FIRST)
-    assert (ModelState.LOADING, None) == (model.state, model.info)
+    assert (ModelState.LOADING, None) == (model.state, model.served)
     with pytest.raises(ModelLoadingError, match="'first' is still loading") as refusal:
         model.ready()
     assert ({"model": "first"}, True) == (refusal.value.details, refusal.value.retry_after > 0)
@@ -106,7 +106,7 @@ async def test_a_model_that_still_loads_asks_for_patience() -> None:
 async def test_an_opened_model_says_what_it_is_and_answers_calls() -> None:
     worker = HeldWorker()
     model = opened(FIRST, worker)
-    assert (ModelState.READY, INFO, 1.5) == (model.state, model.ready(), model.load_seconds)
+    assert (ModelState.READY, INFO, 1.5) == (model.state, model.ready().info, model.ready().load_seconds)
     answer = call(model, "a text")
     await let_tasks_run()
     worker.let_go()

@@ -5,10 +5,11 @@ Not aware of how models load or what they compute.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum
 
-from standpipe_server.engine.batcher import Answer, Batcher
+from standpipe_server.engine.batcher import Batcher
 from standpipe_server.errors import DrainingError, ModelLoadingError, ModelNotFoundError
 from standpipe_server.interfaces import Call, ModelInfo, ModelSpec, Output
 
@@ -21,61 +22,66 @@ class ModelState(Enum):
     DRAINING = "draining"
 
 
-class Model:
-    """A model and, once it is READY, the batcher before it.
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a READY model has.
 
     Attributes:
-        info: None until it is READY.
+        info: What it is.
+        batcher: What answers its calls; the model's own.
         load_seconds: From the start of loading to READY.
+    """
+
+    info: ModelInfo
+    batcher: Batcher[Call, Output]
+    load_seconds: float
+
+
+class Model:
+    """A model's name and life.
+
+    Attributes:
+        spec: What was asked for.
+        served: None until it is READY.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
         self.spec = spec
-        self.state = ModelState.LOADING
-        self.info: ModelInfo | None = None
-        self.load_seconds = 0.0
-        self._batcher: Batcher[Call, Output] | None = None
+        self.served: Served | None = None
+        self._draining = False
 
-    def open(self, info: ModelInfo, batcher: Batcher[Call, Output], load_seconds: float) -> None:
-        """Begin to answer calls; the batcher is the model's own from now on."""
-        self.info = info
-        self._batcher = batcher
-        self.load_seconds = load_seconds
-        self.state = ModelState.READY
+    @property
+    def state(self) -> ModelState:
+        """Where it is in its life."""
+        if self._draining:
+            return ModelState.DRAINING
+        return ModelState.LOADING if self.served is None else ModelState.READY
 
-    def ready(self) -> ModelInfo:
-        """What it is.
+    def ready(self) -> Served:
+        """What answers its calls.
 
         Raises:
             ModelLoadingError: It isn't ready yet.
             DrainingError: It isn't any more.
         """
-        if self.state is ModelState.DRAINING:
+        if self._draining:
             raise DrainingError("the server is shutting down", retry_after=1.0, model=self.spec.name)
-        if self.info is None:
+        if self.served is None:
             raise ModelLoadingError(
                 f"model {self.spec.name!r} is still loading", retry_after=1.0, model=self.spec.name
             )
-        return self.info
-
-    async def submit(
-        self, calls: Sequence[Call], *, key: Hashable, costs: Sequence[int], timeout: float | None
-    ) -> Answer[Output]:
-        """Run calls; see ``Batcher.submit``. Call ``ready`` first."""
-        if self._batcher is None:
-            raise ModelLoadingError(f"model {self.spec.name!r} is still loading", retry_after=1.0)
-        return await self._batcher.submit(calls, key=key, costs=costs, timeout=timeout)
+        return self.served
 
     async def drain(self) -> None:
         """Take nothing new, and return when everything accepted is answered."""
-        self.state = ModelState.DRAINING
-        if self._batcher is not None:
-            await self._batcher.drain()
+        self._draining = True
+        if self.served is not None:
+            await self.served.batcher.drain()
 
     def close(self) -> None:
         """Give back what it holds."""
-        if self._batcher is not None:
-            self._batcher.close()
+        if self.served is not None:
+            self.served.batcher.close()
 
 
 class Registry:

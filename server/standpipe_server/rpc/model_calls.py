@@ -67,15 +67,16 @@ def _describe(model: Model) -> models_pb2.Model:
     message = models_pb2.Model(
         name=model.spec.name, task=model.spec.task, state=_STATES[model.state], source=model.spec.source
     )
-    if model.info is not None:
-        message.revision = model.info.revision
-        message.backend = model.info.backend
-        message.device = model.info.device
-        message.dtype = model.info.dtype
-        message.reason = model.info.reason
-        message.load_duration.FromNanoseconds(int(model.load_seconds * 1e9))
-        message.max_tokens = model.info.max_tokens
-        message.dimensions = model.info.dimensions
+    if model.served is not None:
+        info = model.served.info
+        message.revision = info.revision
+        message.backend = info.backend
+        message.device = info.device
+        message.dtype = info.dtype
+        message.reason = info.reason
+        message.load_duration.FromNanoseconds(int(model.served.load_seconds * 1e9))
+        message.max_tokens = info.max_tokens
+        message.dimensions = info.dimensions
     return message
 
 

@@ -40,13 +40,14 @@ class TaskCalls:
         task = self._task
         request = parse(task.request, data)
         model = self._registry.find(task.name, request.model)  # type: ignore[attr-defined] # every request has it
-        info = model.ready()
+        served = model.ready()
         calls = task.decode(request, self._limits)
-        costs = [min(task.cost(call), info.max_tokens) for call in calls]
+        costs = [min(task.cost(call), served.info.max_tokens) for call in calls]
         timeout = self._default_timeout if remaining is None else remaining
-        answer = await model.submit(calls, key=calls[0].parameters, costs=costs, timeout=timeout)
+        key = calls[0].parameters
+        answer = await served.batcher.submit(calls, key=key, costs=costs, timeout=timeout)
         response = task.encode(answer.outputs, request)
-        _fill(response.metadata, model.spec.name, info, answer)  # type: ignore[attr-defined] # every response has it
+        _fill(response.metadata, model.spec.name, served.info, answer)  # type: ignore[attr-defined] # every response has it
         return response.SerializeToString()
 
 

@@ -70,7 +70,8 @@ def _forward(model: Any) -> Forward:
     request = model.create_infer_request()
 
     def forward(inputs: Inputs) -> Floats:
-        # The hidden state stays the request's own memory: it is pooled before the next call.
+        # The hidden state stays the request's own memory: it is pooled before the next call. A request must
+        # share memory always or never: doing now one, now the other crashed the process (OpenVINO 2026.4).
         hidden: Floats = request.infer(dict(inputs), share_inputs=True, share_outputs=True)[0]
         return hidden
 
