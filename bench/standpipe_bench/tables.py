@@ -27,8 +27,8 @@ def calls_table(calls: Sequence[DemoCall]) -> Table:
 
 def runs_table(runs: Sequence[Run]) -> Table:
     """Closed-loop runs, a line each."""
-    title = "closed loop: each caller calls again as soon as it is answered; latency in ms"
-    numbers = ["callers × items", "items/s", "p50", "p90", "p99", "p99.9", "max", "errors"]
+    title = "closed loop (load: callers × items per call; latency in ms)"
+    numbers = ["load", "items/s", "p50", "p90", "p99", "p99.9", "max", "errors"]
     table = _table(title, ["target"], numbers)
     for name, items, loop, summary in runs:
         latencies = [*summary.latency_ms.values(), summary.max_ms]

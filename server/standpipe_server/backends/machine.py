@@ -45,7 +45,7 @@ class Machine:
         """Why Apple's Metal can't be used; empty where it can."""
         import torch
 
-        return "" if torch.backends.mps.is_available() else "no Apple GPU (MPS) here"
+        return "" if torch.backends.mps.is_available() else "no MPS here"
 
     @cached_property
     def no_openvino(self) -> str:

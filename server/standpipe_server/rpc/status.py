@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
 from collections.abc import Sequence
@@ -64,7 +65,11 @@ async def abort(context: Context, error: Exception, *, rpc: str, items: str = ""
     ]
     status = status_pb2.Status(code=code.value[0], message=str(known), details=map(_pack, details))
     metadata = ((_DETAILS, status.SerializeToString()), (REQUEST_ID, request_id))
-    await context.abort(code, str(known), metadata)
+    try:
+        await context.abort(code, str(known), metadata)
+    except grpc.aio.InternalError:
+        # The caller left in this moment: nobody is there to be told, and the log needn't know.
+        raise asyncio.CancelledError from None
 
 
 def _known(error: Exception, items: str) -> ServingError:
