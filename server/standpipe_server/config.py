@@ -27,6 +27,7 @@ from standpipe_server.interfaces import BackendName, DtypeName, HintName, ModelS
 from standpipe_server.rpc.server import RpcLimits
 from standpipe_server.tasks import TASKS, InputLimits
 
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 _TASK_NAMES = [task.name for task in TASKS]
 
 
@@ -36,7 +37,7 @@ class ModelOptions(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     backend: BackendName | None = None
-    device: str | None = Field(None, pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    device: Device | None = None
     dtype: DtypeName | None = None
     threads: int | None = Field(None, ge=1)
     streams: int | None = Field(None, ge=1)
@@ -70,7 +71,7 @@ def _entry(text: str) -> dict[str, str]:
     if not equals:
         raise ValueError(f"{text!r} isn't NAME=SOURCE[:TASK]")
     head, colon, task = source.rpartition(":")
-    # A colon may be part of the source: only a known task's name, or a word that can't be a path, is a task.
+    # A source may hold a colon (a drive, a scheme): what follows is a task unless it looks like a path.
     if colon and "/" not in task and "\\" not in task:
         return {"name": name, "source": head, "task": task}
     return {"name": name, "source": source}
@@ -97,9 +98,7 @@ class Settings(BaseSettings):
     )
     address: str = Field("127.0.0.1:50051", description="host:port to listen on; port 0 takes a free one")
     backend: BackendName = Field("auto", description="library that runs the models")
-    device: str = Field(
-        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="cpu, cuda, cuda:N or mps"
-    )
+    device: Device = Field("auto", description="cpu, cuda, cuda:N or mps")
     dtype: DtypeName = Field("auto", description="numeric type of the computation")
     threads: int | None = Field(None, ge=1, description="processor threads for a model; all cores unless set")
     streams: int | None = Field(
