@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import grpc
 
+from standpipe.channel import channel_options
 from standpipe.v1 import text_pb2
 from standpipe_bench.closed_loop import ClosedLoop, drive
 from standpipe_bench.in_process import Ask, Latency, Throughput
@@ -21,6 +22,7 @@ from standpipe_bench.statistics import summarize
 from standpipe_bench.targets import GrpcTarget, open_channel
 
 RPC = "standpipe.v1.TextService.EmbedText"
+PATH = "/standpipe.v1.TextService/EmbedText"
 WORDS = 17
 """About 22 tokens with MiniLM's tokenizer."""
 
@@ -69,7 +71,7 @@ async def compare(address: str, ask: Ask, rounds: int) -> tuple[list[Comparison]
                 line.in_process.append(limit)
                 line.served.append(await _throughput(channel, calls, items))
             for line, pause in zip(latency, PAUSES, strict=True):
-                served, idle = await _latency(channel, pause)
+                served, idle = await asyncio.to_thread(_latency, address, pause)
                 line.served.append(served)
                 line.in_process.append(await _ask(ask, Latency(WORDS, idle, 200)))
     finally:
@@ -88,24 +90,25 @@ async def _throughput(channel: grpc.aio.Channel, calls: int, items: int) -> floa
     return summarize(await drive(target, loop), items, loop.duration).items_per_second
 
 
-async def _latency(channel: grpc.aio.Channel, pause: float) -> tuple[float, float]:
+def _latency(address: str, pause: float) -> tuple[float, float]:
     """Median of lone calls in ms, and the seconds for which the model idled between two of them.
 
-    The model idles while a call is on the wire, too; idling alone makes the next run slower, so the
-    in-process calls must idle as long.
+    The caller blocks, as a caller does that has nothing else to do. The model idles while a call is on the
+    wire, too; idling alone makes the next run slower, so the in-process calls must idle as long.
     """
-    call: grpc.aio.UnaryUnaryMultiCallable[bytes, text_pb2.EmbedTextResponse] = channel.unary_unary(
-        "/standpipe.v1.TextService/EmbedText", response_deserializer=text_pb2.EmbedTextResponse.FromString
-    )
     requests = embed_requests(1, WORDS, seed=1)
     times, computing = [], []
-    for _ in range(250):
-        await asyncio.sleep(pause)
-        request = next(requests)
-        sent = time.perf_counter()
-        response = await call(request, timeout=60)
-        times.append(time.perf_counter() - sent)
-        computing.append(response.metadata.compute_duration.nanos / 1e9)
+    with grpc.insecure_channel(address, channel_options(retry=False)) as channel:
+        call: grpc.UnaryUnaryMultiCallable[bytes, text_pb2.EmbedTextResponse] = channel.unary_unary(
+            PATH, response_deserializer=text_pb2.EmbedTextResponse.FromString
+        )
+        for _ in range(250):
+            time.sleep(pause)
+            request = next(requests)
+            sent = time.perf_counter()
+            response = call(request, timeout=60)
+            times.append(time.perf_counter() - sent)
+            computing.append(response.metadata.compute_duration.nanos / 1e9)
     # The first calls find everything cold.
     median, compute = statistics.median(times[50:]), statistics.median(computing[50:])
     return median * 1e3, pause + median - compute
