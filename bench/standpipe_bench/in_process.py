@@ -88,7 +88,8 @@ class Latency:
             started = time.perf_counter()
             model.runners[0].run(batch, alone=True)
             times.append(time.perf_counter() - started)
-        return statistics.median(times) * 1e3
+        # The first calls find everything cold.
+        return statistics.median(times[self.calls // 5 :]) * 1e3
 
 
 def _batches(items: int, words: int, seed: int) -> Iterator[Sequence[Call]]:

@@ -35,6 +35,8 @@ LOADS = ((64, 1), (16, 1), (4, 32), (1, 32))
 PAUSES = (0.0, 0.002, 0.01)
 """Seconds of idling between lone calls."""
 
+LONE_TURNS, LONE_CALLS = 8, 50
+
 
 @dataclass(slots=True)
 class Comparison:
@@ -71,9 +73,9 @@ async def compare(address: str, ask: Ask, rounds: int) -> tuple[list[Comparison]
                 line.in_process.append(limit)
                 line.served.append(await _throughput(channel, calls, items))
             for line, pause in zip(latency, PAUSES, strict=True):
-                served, idle = await asyncio.to_thread(_latency, address, pause)
+                alone, served = await asyncio.to_thread(_lone, address, ask, pause)
+                line.in_process.append(alone)
                 line.served.append(served)
-                line.in_process.append(await _ask(ask, Latency(WORDS, idle, 200)))
     finally:
         await channel.close()
     return throughput, latency
@@ -90,25 +92,30 @@ async def _throughput(channel: grpc.aio.Channel, calls: int, items: int) -> floa
     return summarize(await drive(target, loop), items, loop.duration).items_per_second
 
 
-def _latency(address: str, pause: float) -> tuple[float, float]:
-    """Median of lone calls in ms, and the seconds for which the model idled between two of them.
+def _lone(address: str, ask: Ask, pause: float) -> tuple[float, float]:
+    """Median time of a lone call in ms, in-process and served, in short turns.
 
     The caller blocks, as a caller does that has nothing else to do. The model idles while a call is on the
     wire, too; idling alone makes the next run slower, so the in-process calls must idle as long.
     """
     requests = embed_requests(1, WORDS, seed=1)
-    times, computing = [], []
+    in_process, served = [], []
     with grpc.insecure_channel(address, channel_options(retry=False)) as channel:
         call: grpc.UnaryUnaryMultiCallable[bytes, text_pb2.EmbedTextResponse] = channel.unary_unary(
             PATH, response_deserializer=text_pb2.EmbedTextResponse.FromString
         )
-        for _ in range(250):
-            time.sleep(pause)
-            request = next(requests)
-            sent = time.perf_counter()
-            response = call(request, timeout=60)
-            times.append(time.perf_counter() - sent)
-            computing.append(response.metadata.compute_duration.nanos / 1e9)
-    # The first calls find everything cold.
-    median, compute = statistics.median(times[50:]), statistics.median(computing[50:])
-    return median * 1e3, pause + median - compute
+        for _ in range(LONE_TURNS):
+            times, computing = [], []
+            for _ in range(LONE_CALLS):
+                time.sleep(pause)
+                request = next(requests)
+                sent = time.perf_counter()
+                response = call(request, timeout=60)
+                times.append(time.perf_counter() - sent)
+                computing.append(response.metadata.compute_duration.nanos / 1e9)
+            # The first calls of a turn find everything cold.
+            median = statistics.median(times[LONE_CALLS // 5 :])
+            idle = pause + median - statistics.median(computing[LONE_CALLS // 5 :])
+            served.append(median * 1e3)
+            in_process.append(ask(Latency(WORDS, idle, LONE_CALLS)))
+    return statistics.median(in_process), statistics.median(served)
