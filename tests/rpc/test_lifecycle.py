@@ -44,19 +44,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+Loading = tuple[str, "subprocess.Popen[bytes]"]
+
+
 @pytest.fixture
-def loading(tiny_bert: Path) -> Iterator[str]:
-    """Address of a server that was started this moment."""
+def loading(tiny_bert: Path) -> Iterator[Loading]:
+    """Address and process of a server that was started this moment."""
     address = f"127.0.0.1:{free_port()}"
     options = ["--address", address, "--model", f"tiny={tiny_bert}", "--backend", "torch"]
     command = [sys.executable, "-m", "standpipe_server", "serve", *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        yield address
+        yield address, process
         process.terminate()
 
 
-def test_while_a_model_loads_calls_are_unavailable_and_health_says_so(loading: str) -> None:
-    with Client(loading, retry=False) as client:
+def test_while_a_model_loads_calls_are_unavailable_and_health_says_so(loading: Loading) -> None:
+    with Client(loading[0], retry=False) as client:
         grpc.channel_ready_future(client.channel).result(timeout=60)
         assert Health.NOT_SERVING == health(client.channel, "")
         assert models_pb2.MODEL_STATE_LOADING == client.get_model("tiny").state
@@ -66,9 +69,17 @@ def test_while_a_model_loads_calls_are_unavailable_and_health_says_so(loading: s
         assert refusal.value.retry_after == 1.0
 
 
-def test_a_client_that_comes_too_early_gets_its_answer_by_retrying(loading: str) -> None:
+def test_sigterm_while_a_model_loads_ends_the_server(loading: Loading) -> None:
+    address, process = loading
+    with Client(address) as client:
+        grpc.channel_ready_future(client.channel).result(timeout=60)
+    process.terminate()
+    assert 0 == process.wait(timeout=30)
+
+
+def test_a_client_that_comes_too_early_gets_its_answer_by_retrying(loading: Loading) -> None:
     deadline = time.monotonic() + 60
-    with Client(loading) as client:
+    with Client(loading[0]) as client:
         while time.monotonic() < deadline:
             try:
                 assert client.embed_text(["early"]).shape == (1, 32)

@@ -1,0 +1,44 @@
+"""The commands as a newcomer types them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from standpipe_bench.server_process import ServerProcess
+
+
+def output_of(*command: str) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-m", *command], capture_output=True, text=True, timeout=110, check=False
+    )
+    assert 0 == ended.returncode, ended.stderr
+    return ended.stdout
+
+
+def test_the_demo_calls_every_rpc_and_measures_the_server(tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    said = output_of("standpipe_bench", "demo", "--duration", "0.5", "--json", str(result))
+    assert all(rpc in said for rpc in ("EmbedText", "ListTasks", "ListModels", "GetModel", "p99.9"))
+    null, server = json.loads(result.read_text())["runs"]
+    assert ("null", {}) == (null["target"], null["summary"]["errors"])
+    assert server["summary"]["calls"] > 0
+    assert {} == server["summary"]["errors"]
+    assert null["summary"]["latency_ms"]["p50"] < server["summary"]["latency_ms"]["p50"]
+
+
+def test_a_run_measures_a_server_that_is_there(tiny_server: ServerProcess, tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    options = ["--concurrency", "2", "--items", "3", "--duration", "0.3", "--warm-up", "0.1"]
+    output_of("standpipe_bench", "run", "--address", tiny_server.address, *options, "--json", str(result))
+    written = json.loads(result.read_text())
+    assert {"processor", "cores", "packages", "commit"} <= set(written["environment"])
+    summary = written["runs"][1]["summary"]
+    assert summary["items_per_second"] > summary["calls_per_second"] > 0
+
+
+def test_the_doctor_says_what_auto_chooses_and_why() -> None:
+    said = output_of("standpipe_server", "doctor")
+    assert all(word in said for word in ("processor", "CUDA", "MPS", "OpenVINO", "auto chooses"))
