@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +44,7 @@ def test_the_metadata_tells_what_answered(client: Client) -> None:
     # The words, and two special tokens each.
     assert metadata.tokens == 2 + 2 + 3 + 2
     assert metadata.compute_duration.ToNanoseconds() > 0
+    assert metadata.queue_duration.ToNanoseconds() > 0
 
 
 def test_a_long_iterable_streams_in_order_reading_ahead_by_bounds(client: Client) -> None:
@@ -70,6 +72,12 @@ def test_progress_is_shown_on_standard_error(client: Client, capsys: pytest.Capt
 def test_one_string_is_refused_before_it_is_taken_for_its_letters(client: Client) -> None:
     with pytest.raises(TypeError, match="send a list"):
         client.embed_text("water")
+
+
+def test_an_unknown_word_is_refused_with_those_there_are(client: Client) -> None:
+    wrong: Any = "average"
+    with pytest.raises(ValueError, match="pooling is 'average'; it may be: mean, cls, max, last_token"):
+        client.embed_text(["water"], pooling=wrong)
 
 
 async def test_the_async_client_answers_the_same(client: Client, aio: AsyncClient) -> None:

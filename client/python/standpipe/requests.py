@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -25,6 +25,8 @@ _SIDE: dict[SideName, text_pb2.TruncationDirection.ValueType] = {
     "right": text_pb2.TRUNCATION_DIRECTION_RIGHT,
 }
 
+_ENUMS: dict[str, Mapping[Any, int]] = {"pooling": _POOLING, "truncation_direction": _SIDE}
+
 
 class EmbedOptions(TypedDict, total=False):
     """The optional fields of EmbedTextRequest; its comments say what each means."""
@@ -43,15 +45,21 @@ def embed_text_request(texts: Sequence[str], **options: Unpack[EmbedOptions]) ->
 
     Raises:
         TypeError: ``texts`` is one string: each of its letters would be a text.
+        ValueError: An option's value is none of those there are.
     """
     if isinstance(texts, str):
         raise TypeError("texts is one string; send a list: embed_text([text])")
     fields: dict[str, Any] = dict(options)
-    if "truncation_direction" in options:
-        fields["truncation_direction"] = _SIDE[options["truncation_direction"]]
-    if "pooling" in options:
-        fields["pooling"] = _POOLING[options["pooling"]]
+    for name, table in _ENUMS.items():
+        if name in fields:
+            fields[name] = _known(table, fields[name], name)
     return text_pb2.EmbedTextRequest(texts=texts, format=text_pb2.EMBEDDING_FORMAT_PACKED, **fields)
+
+
+def _known(table: Mapping[Any, int], value: object, name: str) -> int:
+    if value not in table:
+        raise ValueError(f"{name} is {value!r}; it may be: {', '.join(table)}")
+    return table[value]
 
 
 def vectors(response: text_pb2.EmbedTextResponse) -> NDArray[np.float32]:

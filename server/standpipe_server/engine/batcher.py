@@ -6,6 +6,7 @@ Pure asyncio on one event loop. Not aware of what calls, keys and outputs are, n
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,7 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """Where time comes from; an event loop is one."""
+    """Where time comes from."""
 
     def time(self) -> float:
         """Seconds, monotonic."""
@@ -37,6 +38,19 @@ class Clock(Protocol):
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call back at a time."""
         ...
+
+
+class LoopClock:
+    """The running loop's timers, on the monotonic clock: a loop's own time may stand still for a while."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def time(self) -> float:
+        return time.monotonic()
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        return self._loop.call_later(max(0.0, when - self.time()), callback)
 
 
 class CallFailedError(Exception):
@@ -100,7 +114,7 @@ class Batcher(Generic[C, O]):
         self._workers = workers
         self._idle = list(reversed(workers))
         self._limits = limits
-        self._clock = clock or asyncio.get_running_loop()
+        self._clock = clock or LoopClock()
         self._queue: BatchQueue[_Pending[O]] = BatchQueue(limits)
         self._wake: Timer | None = None
         self._accepted = 0
