@@ -49,18 +49,33 @@ Loading = tuple[str, "subprocess.Popen[bytes]"]
 
 @pytest.fixture
 def loading(tiny_bert: Path) -> Iterator[Loading]:
-    """Address and process of a server that was started this moment."""
+    """Address and process of a server that has just begun to listen; its model is far from ready."""
     address = f"127.0.0.1:{free_port()}"
     options = ["--address", address, "--model", f"tiny={tiny_bert}", "--backend", "torch"]
     command = [sys.executable, "-m", "standpipe_server", "serve", *options]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        until_open(address)
         yield address, process
         process.terminate()
 
 
+def until_open(address: str) -> None:
+    """Wait for the port; a channel that finds it closed would pause for a second before it tries again."""
+    host, _, port = address.rpartition(":")
+    give_up = time.monotonic() + 60
+    while True:
+        try:
+            socket.create_connection((host, int(port)), timeout=5).close()
+        except ConnectionRefusedError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def test_while_a_model_loads_calls_are_unavailable_and_health_says_so(loading: Loading) -> None:
     with Client(loading[0], retry=False) as client:
-        grpc.channel_ready_future(client.channel).result(timeout=60)
         assert Health.NOT_SERVING == health(client.channel, "")
         assert models_pb2.MODEL_STATE_LOADING == client.get_model("tiny").state
         with pytest.raises(CallError) as refusal:
@@ -72,7 +87,7 @@ def test_while_a_model_loads_calls_are_unavailable_and_health_says_so(loading: L
 def test_sigterm_while_a_model_loads_ends_the_server(loading: Loading) -> None:
     address, process = loading
     with Client(address) as client:
-        grpc.channel_ready_future(client.channel).result(timeout=60)
+        assert models_pb2.MODEL_STATE_LOADING == client.get_model("tiny").state
     process.terminate()
     assert 0 == process.wait(timeout=30)
 

@@ -19,6 +19,7 @@ from standpipe_server.tasks import TASKS, InputLimits
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service for file in (models_pb2, text_pb2) for service in file.DESCRIPTOR.services_by_name.values()
 )
+_LINGER = 0.5
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 
 
@@ -89,7 +90,9 @@ class RpcServer:
             finished = True
         except TimeoutError:
             finished = False
-        # The answers are encoded; a moment more lets them reach the wire.
+        # gRPC cancels the calls that reach it while it stops. Whoever was just answered calls again at once,
+        # and is refused in words if the door stays open for a moment more.
+        await asyncio.sleep(_LINGER)
         await self._server.stop(grace=1.0)
         for model in models:
             model.close()
