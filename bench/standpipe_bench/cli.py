@@ -16,13 +16,11 @@ from standpipe import Client
 from standpipe_bench.closed_loop import ClosedLoop, drive
 from standpipe_bench.demo import call_everything
 from standpipe_bench.environment import environment
-from standpipe_bench.payloads import embed_requests
+from standpipe_bench.payloads import RPC, embed_requests
 from standpipe_bench.server_process import server_process
 from standpipe_bench.statistics import summarize
 from standpipe_bench.tables import Run, calls_table, ratio_table, runs_table
 from standpipe_bench.targets import GrpcTarget, NullTarget, Target, open_channel
-
-RPC = "standpipe.v1.TextService.EmbedText"
 
 T = TypeVar("T")
 

@@ -27,34 +27,34 @@ class Throughput:
     """Ask for items a second.
 
     Attributes:
-        runners: That run side by side, each on its own thread; 1 runs as a lone batch does.
+        together: All runners side by side, each on its own thread; else one, as a lone batch runs.
         items: Texts in one batch.
         words: In each text, about.
         seconds: To measure for.
     """
 
-    runners: int
+    together: bool
     items: int
     words: int
     seconds: float
 
     def measure(self, model: LoadedModel) -> float:
         """Texts a second, text in, vector out."""
-        begin = threading.Barrier(self.runners)
-        counts = [0] * self.runners
+        runners = model.runners if self.together else model.runners[:1]
+        begin = threading.Barrier(len(runners))
+        counts = [0] * len(runners)
 
         def work(index: int, runner: Runner) -> None:
             batches = _batches(self.items, self.words, index)
             begin.wait()
             end = time.perf_counter() + self.seconds
             while time.perf_counter() < end:
-                runner.run(next(batches), alone=self.runners == 1)
+                runner.run(next(batches), alone=not self.together)
                 counts[index] += self.items
 
         started = time.perf_counter()
         threads = [
-            threading.Thread(target=work, args=(index, runner))
-            for index, runner in enumerate(model.runners[: self.runners])
+            threading.Thread(target=work, args=(index, runner)) for index, runner in enumerate(runners)
         ]
         for thread in threads:
             thread.start()

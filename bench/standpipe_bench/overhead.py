@@ -17,16 +17,17 @@ from standpipe.channel import channel_options
 from standpipe.v1 import text_pb2
 from standpipe_bench.closed_loop import ClosedLoop, drive
 from standpipe_bench.in_process import Ask, Latency, Throughput
-from standpipe_bench.payloads import embed_requests
+from standpipe_bench.payloads import RPC, embed_requests
 from standpipe_bench.statistics import summarize
-from standpipe_bench.targets import GrpcTarget, open_channel
+from standpipe_bench.targets import GrpcTarget, method_path, open_channel
 
-RPC = "standpipe.v1.TextService.EmbedText"
-PATH = "/standpipe.v1.TextService/EmbedText"
 WORDS = 17
 """About 22 tokens with MiniLM's tokenizer."""
 
-LIMITS = (Throughput(2, 32, WORDS, 2.0), Throughput(2, 16, WORDS, 2.0), Throughput(1, 32, WORDS, 2.0))
+LIMITS = tuple(
+    Throughput(together, items, WORDS, seconds=2.0)
+    for together, items in ((True, 32), (True, 16), (False, 32))
+)
 """In-process settings; the fastest of a round is its limit."""
 
 LOADS = ((64, 1), (16, 1), (4, 32), (1, 32))
@@ -102,7 +103,7 @@ def _lone(address: str, ask: Ask, pause: float) -> tuple[float, float]:
     in_process, served = [], []
     with grpc.insecure_channel(address, channel_options(retry=False)) as channel:
         call: grpc.UnaryUnaryMultiCallable[bytes, text_pb2.EmbedTextResponse] = channel.unary_unary(
-            PATH, response_deserializer=text_pb2.EmbedTextResponse.FromString
+            method_path(RPC), response_deserializer=text_pb2.EmbedTextResponse.FromString
         )
         for _ in range(LONE_TURNS):
             times, computing = [], []

@@ -8,6 +8,9 @@ from itertools import cycle
 
 from standpipe.v1 import text_pb2
 
+RPC = "standpipe.v1.TextService.EmbedText"
+"""What the requests are for."""
+
 # Frequent English words; nearly every one is one token of every tokenizer.
 _WORDS = [
     "the",

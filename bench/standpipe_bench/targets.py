@@ -50,12 +50,9 @@ class GrpcTarget:
     """
 
     def __init__(self, channel: grpc.aio.Channel, rpc: str, requests: Iterator[bytes], items: int) -> None:
-        service, _, method = rpc.rpartition(".")
         self.name = rpc
         self.items = items
-        self._call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
-            f"/{service}/{method}"
-        )
+        self._call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(method_path(rpc))
         self._requests = requests
 
     async def call(self) -> str:
@@ -64,6 +61,12 @@ class GrpcTarget:
         except grpc.aio.AioRpcError as error:
             return error.code().name
         return "OK"
+
+
+def method_path(rpc: str) -> str:
+    """The path of an RPC on the wire: "/standpipe.v1.TextService/EmbedText"."""
+    service, _, method = rpc.rpartition(".")
+    return f"/{service}/{method}"
 
 
 def open_channel(address: str) -> grpc.aio.Channel:

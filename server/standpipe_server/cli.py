@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from standpipe_server.demo_models import RECIPES, FetchError
 from standpipe_server.errors import ModelLoadError
@@ -96,5 +97,5 @@ def _option(location: tuple[int | str, ...]) -> str:
 
 
 def _fail(message: str, code: int = 1) -> None:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]standpipe:[/] {message}", markup=True)
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"[red]standpipe:[/] {escape(message)}")
     raise SystemExit(code)

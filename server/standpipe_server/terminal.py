@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from standpipe_server import demo_models, interfaces
@@ -33,9 +34,10 @@ class TerminalReporter:
         self.close()
         if model.served is not None:
             info = model.served.info
+            form = f"{info.backend} {info.device} {info.dtype}"
             self._out.print(
-                f"[bold]{model.spec.name}[/]  {model.spec.task}  {info.backend} {info.device} {info.dtype}  "
-                f"loaded in {model.served.load_seconds:.1f} s  [dim]{info.reason}[/]"
+                f"[bold]{escape(model.spec.name)}[/]  {model.spec.task}  {form}  "
+                f"loaded in {model.served.load_seconds:.1f} s  [dim]{escape(info.reason)}[/]"
             )
 
     def listening(self, address: str) -> None:

@@ -61,6 +61,26 @@ def test_a_lone_batch_takes_the_wide_form_and_others_the_narrow_one(encoder: Enc
     assert (1, 1) == (len(narrow.shapes), len(wide.shapes))
 
 
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "lasttoken"])
+def test_an_answer_outlives_the_memory_that_the_next_batch_is_written_into(
+    encoder: Encoder, pooling: str
+) -> None:
+    """OpenVINO's requests give out their own memory."""
+    memory = np.zeros((4, 64, 32), np.float32)
+
+    def forward(inputs: Inputs) -> Floats:
+        rows, length = inputs["input_ids"].shape
+        memory[:rows, :length] = inputs["input_ids"][:, :, None]
+        return memory[:rows, :length]
+
+    runner = EmbedRunner(encoder, forward)
+    (first,) = runner.run(calls(["water"], pooling=pooling, normalize=False), alone=False)
+    assert isinstance(first, Output)
+    before = first.value.copy()
+    memory[:] = -1
+    np.testing.assert_array_equal(before, first.value)
+
+
 def test_only_the_text_that_is_too_long_fails_where_truncating_is_off(encoder: Encoder) -> None:
     fine, long, also_fine = EmbedRunner(encoder, Recorder()).run(
         calls(["water", "the dog " * 64, "pipe"], truncate=False), alone=False

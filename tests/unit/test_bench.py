@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from standpipe.v1 import text_pb2
 from standpipe_bench.closed_loop import ClosedLoop, Record, drive
+from standpipe_bench.in_process import Throughput
 from standpipe_bench.overhead import Comparison
 from standpipe_bench.payloads import embed_requests, texts
 from standpipe_bench.statistics import summarize
 from standpipe_bench.targets import NullTarget
+from standpipe_server.interfaces import Call, LoadedModel, ModelInfo, Outcome, Output
 
 
 class SlowTarget:
@@ -81,6 +84,21 @@ def test_requests_hold_as_many_texts_as_asked_for_and_never_end() -> None:
     for data in itertools.islice(embed_requests(5, 17, seed=1, model="m"), 100):
         request = text_pb2.EmbedTextRequest.FromString(data)
         assert ("m", 5) == (request.model, len(request.texts))
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("runners", [1, 2])
+def test_in_process_throughput_is_measured_however_many_runners_there_are(
+    runners: int, together: bool
+) -> None:
+    class Runner:
+        def run(self, calls: Sequence[Call], *, alone: bool) -> list[Outcome]:
+            assert alone is not together
+            return [Output(None) for _ in calls]
+
+    info = ModelInfo("torch", "cpu", "fp32", "because", "", 256, 384)
+    model = LoadedModel(info, [Runner() for _ in range(runners)], batch_cost=448)
+    assert Throughput(together, items=4, words=3, seconds=0.05).measure(model) > 0
 
 
 def test_ratios_compare_within_a_round() -> None:

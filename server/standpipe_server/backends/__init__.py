@@ -28,6 +28,6 @@ def backend(name: str) -> Backend:
         loaded: Backend = getattr(import_module(module), attribute)()
     except ModuleNotFoundError as error:
         raise ModelLoadError(
-            f"the backend {name} needs the package {error.name}: pip install 'standpipe[{name}]'"
+            f"the backend {name} needs the package {error.name}: pip install 'standpipe[server,openvino]'"
         ) from error
     return loaded

@@ -16,11 +16,22 @@ from tokenizers import Encoding, Tokenizer
 
 from standpipe_server.backends.sentence import Floats, Recipe, normalize, pool, read_recipe
 from standpipe_server.errors import InvalidInputError, ModelLoadError
-from standpipe_server.interfaces import Call, EmbedParameters, Outcome, Output, TruncationSide
+from standpipe_server.interfaces import (
+    Call,
+    EmbedParameters,
+    ModelInfo,
+    ModelSpec,
+    Outcome,
+    Output,
+    TruncationSide,
+)
+
+INPUT_NAMES = frozenset({"input_ids", "attention_mask", "token_type_ids"})
+"""What a forward pass may take."""
 
 Inputs = Mapping[str, NDArray[np.int64]]
 Forward = Callable[[Inputs], Floats]
-"""Named inputs (n, length) to the last hidden state (n, length, d)."""
+"""Named inputs (n, length) to the last hidden state (n, length, d), which the next call may overwrite."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +41,7 @@ class Encoder:
     Attributes:
         tokenizers: By the side that truncation cuts.
         side: The side that the model's own files cut.
-        input_names: What the forward pass takes, out of input_ids, attention_mask, token_type_ids.
+        input_names: What the forward pass takes, out of ``INPUT_NAMES``.
         dimensions: Length of the vectors.
         max_tokens: Tokens per text at most, special tokens included.
         max_padded: Tokens in one forward pass at most, padding included; one longer text runs alone.
@@ -44,6 +55,18 @@ class Encoder:
     dimensions: int
     max_tokens: int
     max_padded: int = 16384
+
+    def info(self, spec: ModelSpec, revision: str) -> ModelInfo:
+        """What a model with this encoder is; why its spec was settled so isn't known here."""
+        return ModelInfo(
+            backend=spec.backend,
+            device=spec.device,
+            dtype=spec.dtype,
+            reason="",
+            revision=revision,
+            max_tokens=self.max_tokens,
+            dimensions=self.dimensions,
+        )
 
     def prompt(self, name: str | None) -> str:
         """What goes before each text.

@@ -21,12 +21,8 @@ def load(spec: ModelSpec, progress: Progress, facts: Facts | None = None) -> Loa
     _quieten()
     try:
         loaded = backend(chosen.backend).load(chosen, progress)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        RuntimeError,
-    ) as error:  # what the libraries raise for files they refuse
+    # What the libraries raise for files that they refuse.
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelLoadError(f"model {spec.name!r}: {chosen.backend} can't load it: {error}") from error
     return replace(loaded, info=replace(loaded.info, reason=reason))
 

@@ -113,7 +113,9 @@ def _max(hidden: Floats, mask: Floats) -> Floats:
 
 
 def _cls(hidden: Floats, _: Floats) -> Floats:
-    return hidden[:, 0]
+    # A copy: the hidden state may be memory that the next forward pass writes into.
+    first: Floats = hidden[:, 0].copy()
+    return first
 
 
 def _last(hidden: Floats, mask: Floats) -> Floats:

@@ -12,18 +12,17 @@ from typing import Any
 import openvino
 from transformers import AutoConfig
 
-from standpipe_server.backends.encoder import EmbedRunner, Forward, Inputs, read_encoder
+from standpipe_server.backends.encoder import INPUT_NAMES, EmbedRunner, Forward, Inputs, read_encoder
 from standpipe_server.backends.machine import Machine
 from standpipe_server.backends.openvino.export import MODEL_FILE, exported
 from standpipe_server.backends.sentence import Floats
 from standpipe_server.backends.sources import resolve
 from standpipe_server.errors import ModelLoadError
-from standpipe_server.interfaces import LoadedModel, ModelInfo, ModelSpec, Progress
+from standpipe_server.interfaces import LoadedModel, ModelSpec, Progress
 
 _PRECISION = {"fp32": "f32", "bf16": "bf16"}
 # Measured: 16 texts of 24 tokens run as fast per text as 32, and leave less padding.
 _BATCH_COST = 448
-_SERVED_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 
 class OpenVinoBackend:
@@ -36,21 +35,13 @@ class OpenVinoBackend:
         core = openvino.Core()
         model = core.read_model(folder / MODEL_FILE)
         names = frozenset(port.any_name for port in model.inputs)
-        if not names <= _SERVED_INPUTS:
+        if not names <= INPUT_NAMES:
             raise ModelLoadError(
-                f"model {spec.name!r}: it takes {', '.join(names - _SERVED_INPUTS)}, not served"
+                f"model {spec.name!r}: it takes {', '.join(names - INPUT_NAMES)}, not served"
             )
         encoder = read_encoder(source.folder, AutoConfig.from_pretrained(source.folder), names)
         narrow, wide, streams = _compile(core, model, spec)
-        info = ModelInfo(
-            backend="openvino",
-            device="cpu",
-            dtype=spec.dtype,
-            reason="",
-            revision=source.revision,
-            max_tokens=encoder.max_tokens,
-            dimensions=encoder.dimensions,
-        )
+        info = encoder.info(spec, source.revision)
         runners = [EmbedRunner(encoder, _forward(narrow), _forward(wide)) for _ in range(streams)]
         return LoadedModel(info, runners, _BATCH_COST)
 

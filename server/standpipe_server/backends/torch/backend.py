@@ -5,15 +5,14 @@ from __future__ import annotations
 import torch
 from transformers import AutoModel
 
-from standpipe_server.backends.encoder import EmbedRunner, Forward, Inputs, read_encoder
+from standpipe_server.backends.encoder import INPUT_NAMES, EmbedRunner, Forward, Inputs, read_encoder
 from standpipe_server.backends.sentence import Floats
 from standpipe_server.backends.sources import resolve
-from standpipe_server.interfaces import LoadedModel, ModelInfo, ModelSpec, Progress
+from standpipe_server.interfaces import LoadedModel, ModelSpec, Progress
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 # On a processor as measured for OpenVINO; a GPU is full with some thousands of tokens.
 _BATCH_COST = {"cpu": 448, "cuda": 16384, "mps": 4096}
-_INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 
 
 class TorchBackend:
@@ -27,20 +26,14 @@ class TorchBackend:
             torch.set_num_threads(spec.threads)
         model = AutoModel.from_pretrained(source.folder, dtype=DTYPES[spec.dtype])
         model = model.to(spec.device).eval()
-        names = _INPUTS if getattr(model.config, "type_vocab_size", 0) else _INPUTS - {"token_type_ids"}
+        names = (
+            INPUT_NAMES if getattr(model.config, "type_vocab_size", 0) else INPUT_NAMES - {"token_type_ids"}
+        )
         encoder = read_encoder(source.folder, model.config, names)
         if spec.compile:
             progress("compiling")
             model = torch.compile(model, dynamic=True)
-        info = ModelInfo(
-            backend="torch",
-            device=spec.device,
-            dtype=spec.dtype,
-            reason="",
-            revision=source.revision,
-            max_tokens=encoder.max_tokens,
-            dimensions=encoder.dimensions,
-        )
+        info = encoder.info(spec, source.revision)
         device = torch.device(spec.device)
         return LoadedModel(info, [EmbedRunner(encoder, _forward(model, device))], _BATCH_COST[device.type])
 
