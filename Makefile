@@ -17,10 +17,11 @@ test: .venv/dev.stamp ## everything but timings
 	$(BIN)/standpipe demo-models
 	$(BIN)/pytest
 
-bench: .venv/dev.stamp ## timings: both backends in-process, then what serving costs
+bench: .venv/dev.stamp ## timings: both backends in-process, what serving costs, what it gains over the library
 	$(BIN)/standpipe demo-models
 	$(BIN)/pytest bench/micro --benchmark-columns=median,iqr,ops
 	$(BIN)/standpipe-bench overhead --json bench-results/overhead.json
+	$(BIN)/standpipe-bench pipelines --json bench-results/pipelines.json
 
 lint: .venv/dev.stamp ## style, types, walls, protos
 	$(BIN)/ruff format --check .

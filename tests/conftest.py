@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# For this process and the servers that it starts; the libraries read it when they are imported.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +16,6 @@ from hypothesis import settings
 from standpipe import Client
 from standpipe_bench.server_process import ServerProcess, server_process
 from tiny_models import save_tiny_encoder
-
-# For this process and the servers that it starts.
-os.environ["HF_HUB_OFFLINE"] = "1"
-
 
 # Deterministic, and without a clock: a shared machine must not make a test fail.
 settings.register_profile("standpipe", deadline=None, derandomize=True, database=None)

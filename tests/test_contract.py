@@ -8,11 +8,13 @@ from pathlib import Path
 
 from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
+from transformers.pipelines import SUPPORTED_TASKS
 
+from standpipe import contract
 from standpipe_bench import demo
 from standpipe_server.rpc.model_calls import MODEL_CALLS
 from standpipe_server.rpc.server import SERVICES
-from standpipe_server.tasks import TASKS
+from standpipe_server.tasks import MODEL_TASKS, TASKS
 
 METHODS = {method.full_name: method for service in SERVICES for method in service.methods}
 EXAMPLES = {path.stem: path for path in Path("protos/examples").glob("*.json")}
@@ -21,7 +23,8 @@ EXAMPLES = {path.stem: path for path in Path("protos/examples").glob("*.json")}
 def test_every_rpc_of_the_protos_has_a_handler_an_example_and_a_place_in_the_demo() -> None:
     assert set(METHODS) == {task.rpc for task in TASKS} | set(MODEL_CALLS)
     assert {name.rpartition(".")[2] for name in METHODS} == set(EXAMPLES)
-    assert set(METHODS) == set(demo.CALLS)
+    assert {method.name for method in METHODS.values()} == set(demo.SAYINGS)
+    assert dict(contract.methods()) == METHODS
 
 
 def test_every_proto_file_is_served() -> None:
@@ -40,7 +43,24 @@ def test_every_task_s_request_names_a_model_and_its_response_carries_metadata() 
         assert task.request.DESCRIPTOR.fields_by_name["model"].number == 1
         assert task.response.DESCRIPTOR.fields_by_name["metadata"].number == 15
         assert METHODS[task.rpc].input_type is task.request.DESCRIPTOR
-        assert task.items in task.request.DESCRIPTOR.fields_by_name
+
+
+def test_every_default_is_the_one_that_the_library_pins() -> None:
+    """Tasks whose pipelines transformers 5 has dropped keep the defaults of transformers 4."""
+    for task in MODEL_TASKS.values():
+        pinned = SUPPORTED_TASKS.get(task.name)
+        if pinned is not None:
+            assert pinned["default"]["model"] == task.default
+    dropped = {"question-answering", "summarization", "translation", "text2text-generation"}
+    assert {name for name, task in MODEL_TASKS.items() if name not in SUPPORTED_TASKS} == dropped | {
+        "text-ranking"
+    }
+    assert all(MODEL_TASKS[name].default[1] for name in dropped)
+
+
+def test_every_task_of_a_model_has_parameters_of_its_own() -> None:
+    """A model with several tasks knows by their class what is wanted."""
+    assert len({task.parameters for task in TASKS}) == len(TASKS)
 
 
 LIGHT = """

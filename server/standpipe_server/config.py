@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -25,10 +25,14 @@ from pydantic_settings import (
 from standpipe_server.engine.queue import BatchLimits
 from standpipe_server.interfaces import BackendName, DtypeName, HintName, ModelSpec
 from standpipe_server.rpc.server import RpcLimits
-from standpipe_server.tasks import TASKS, InputLimits
+from standpipe_server.tasks import MODEL_TASKS, InputLimits
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
-_TASK_NAMES = [task.name for task in TASKS]
+
+
+def _names(value: Any) -> Any:
+    """``A+B`` to names; a list passes through."""
+    return tuple(value.split("+")) if isinstance(value, str) else value
 
 
 class ModelOptions(BaseModel):
@@ -50,18 +54,31 @@ class ModelEntry(ModelOptions):
 
     name: str = Field(min_length=1)
     source: str = Field(min_length=1)
-    task: str = _TASK_NAMES[0]
+    task: Annotated[tuple[str, ...], BeforeValidator(_names), Field(min_length=1)] = ("feature-extraction",)
     revision: str = ""
 
     @model_validator(mode="after")
-    def _known_task(self) -> Self:
-        if self.task not in _TASK_NAMES:
-            raise ValueError(f"unknown task {self.task!r}; known: {', '.join(_TASK_NAMES)}")
+    def _known_tasks(self) -> Self:
+        unknown = [name for name in self.task if name not in MODEL_TASKS]
+        if unknown:
+            raise ValueError(f"unknown task {unknown[0]!r}; known: {', '.join(MODEL_TASKS)}")
+        kinds = {MODEL_TASKS[name].kind for name in self.task}
+        if len(kinds) > 1:
+            raise ValueError(f"{' and '.join(self.task)} need models of different kinds: name two models")
         return self
+
+    def spec(self, shared: dict[str, Any]) -> ModelSpec:
+        """What to load.
+
+        Args:
+            shared: The server's own options, for what the model leaves open.
+        """
+        own = self.model_dump(exclude_none=True)
+        return ModelSpec(tasks=own.pop("task"), **shared | own)
 
 
 def _entries(value: Any) -> Any:
-    """``NAME=SOURCE[:TASK]``, several of them split by commas, to entries; entries pass through."""
+    """``NAME=SOURCE[:TASK[+TASK]]``, several of them split by commas, to entries; entries pass through."""
     parts = value.split(",") if isinstance(value, str) else value
     return [_entry(part) if isinstance(part, str) else part for part in parts]
 
@@ -69,7 +86,7 @@ def _entries(value: Any) -> Any:
 def _entry(text: str) -> dict[str, str]:
     name, equals, source = text.partition("=")
     if not equals:
-        raise ValueError(f"{text!r} isn't NAME=SOURCE[:TASK]")
+        raise ValueError(f"{text!r} isn't NAME=SOURCE[:TASK[+TASK]]")
     head, colon, task = source.rpartition(":")
     # A source may hold a colon (a drive, a scheme): what follows is a task unless it looks like a path.
     if colon and "/" not in task and "\\" not in task:
@@ -94,7 +111,7 @@ class Settings(BaseSettings):
     config: Path | None = Field(None, description="TOML file with any of these options, and [[model]] tables")
     model: Annotated[list[ModelEntry], BeforeValidator(_entries), NoDecode] = Field(
         [],
-        description="NAME=SOURCE[:TASK]; SOURCE is a folder or a Hub id; repeat for more models",
+        description="NAME=SOURCE[:TASK[+TASK]]; SOURCE is a folder or a Hub id; repeat for more models",
     )
     address: str = Field("127.0.0.1:50051", description="host:port to listen on; port 0 takes a free one")
     backend: BackendName = Field("auto", description="library that runs the models")
@@ -116,6 +133,8 @@ class Settings(BaseSettings):
     )
     max_items: int = Field(1024, ge=1, description="inputs in one call")
     max_text_bytes: int = Field(1 << 20, ge=1, description="UTF-8 bytes of one text")
+    max_labels: int = Field(1000, ge=1, description="labels, targets or proposals that one call names")
+    max_new_tokens: int = Field(1024, ge=1, description="tokens that one call may have written per text")
     max_message_bytes: int = Field(64 << 20, ge=1024, description="bytes of one message")
     default_timeout: float = Field(60.0, gt=0, description="seconds for a call that sets no deadline")
     drain_timeout: float = Field(30.0, ge=0, description="seconds for accepted calls after SIGTERM")
@@ -149,7 +168,7 @@ class Settings(BaseSettings):
 
     def specs(self) -> list[ModelSpec]:
         """The configured models, each with the server's own options where it has none."""
-        return [ModelSpec(**self._shared() | entry.model_dump(exclude_none=True)) for entry in self.model]
+        return [entry.spec(self._shared()) for entry in self.model]
 
     def with_options(self, specs: Sequence[ModelSpec]) -> list[ModelSpec]:
         """Specs from elsewhere, with the server's own options."""
@@ -173,7 +192,8 @@ class Settings(BaseSettings):
 
     def rpc_limits(self) -> RpcLimits:
         """For the wire."""
-        inputs = InputLimits(max_items=self.max_items, max_text_bytes=self.max_text_bytes)
+        names = (limit.name for limit in fields(InputLimits))
+        inputs = InputLimits(**{name: getattr(self, name) for name in names})
         return RpcLimits(inputs, self.max_message_bytes, self.default_timeout)
 
 

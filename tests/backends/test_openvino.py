@@ -9,8 +9,11 @@ import pytest
 
 from standpipe_server.backends.load import load
 from standpipe_server.errors import ModelLoadError
-from standpipe_server.interfaces import Call, EmbedParameters, HintName, LoadedModel, ModelSpec, Output
+from standpipe_server.interfaces import Call, HintName, LoadedModel, ModelSpec, Output
+from standpipe_server.tasks import program_for
+from standpipe_server.tasks.embed_text import EmbedParameters
 
+TASK = "feature-extraction"
 CALLS = [Call(text, EmbedParameters()) for text in ("water", "the quick brown fox", "")]
 
 
@@ -23,12 +26,13 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 
 def loaded(source: Path, steps: list[str], hint: HintName = "auto", backend: str = "openvino") -> LoadedModel:
-    spec = ModelSpec("tiny", str(source), "feature-extraction", hint=hint, threads=2, dtype="fp32")
     chosen = {
-        "openvino": spec,
-        "torch": ModelSpec("tiny", str(source), spec.task, backend="torch", dtype="fp32"),
+        "openvino": ModelSpec(
+            "tiny", str(source), (TASK,), backend="openvino", hint=hint, threads=2, dtype="fp32"
+        ),
+        "torch": ModelSpec("tiny", str(source), (TASK,), backend="torch", dtype="fp32"),
     }
-    return load(chosen[backend], steps.append)
+    return load(chosen[backend], program_for((TASK,)), steps.append)
 
 
 def vectors(model: LoadedModel, runner: int, *, alone: bool) -> list[np.ndarray]:

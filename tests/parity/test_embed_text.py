@@ -16,7 +16,7 @@ from sentence_transformers.sentence_transformer import modules
 from transformers import pipeline
 
 from standpipe import AsyncClient, Client
-from standpipe.requests import EmbedOptions, PoolingName
+from standpipe.options import EmbedOptions, PoolingName
 from standpipe_bench.payloads import texts
 from standpipe_bench.server_process import ServerProcess, server_process
 from standpipe_server import demo_models
@@ -187,7 +187,7 @@ def test_a_plain_encoder_pools_as_the_request_says(client: Client, tiny_bert: Pa
         tokens = [np.asarray(rows[0]) for rows in pipeline("feature-extraction", model=str(tiny_bert))(some)]
     pool = {"cls": lambda rows: rows[0], "max": lambda rows: rows.max(0), "last_token": lambda rows: rows[-1]}
     theirs = np.stack(
-        [pool.get(options.get("pooling", ""), lambda rows: rows.mean(0))(rows) for rows in tokens]
+        [pool.get(options.get("pooling") or "", lambda rows: rows.mean(0))(rows) for rows in tokens]
     )
     if options.get("normalize"):
         theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)

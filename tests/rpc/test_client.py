@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from standpipe import AsyncClient, CallError, Client
+from standpipe import AsyncClient, CallError, Client, contract
 from standpipe.v1 import models_pb2, text_pb2, text_pb2_grpc
 from standpipe_bench.server_process import ServerProcess
 
@@ -96,16 +96,47 @@ async def test_the_async_client_raises_the_same(aio: AsyncClient) -> None:
 
 def test_models_and_tasks_are_listed(client: Client) -> None:
     (model,) = client.list_models()
-    assert ("tiny", "feature-extraction", models_pb2.MODEL_STATE_READY) == (
+    assert ("tiny", ["feature-extraction"], models_pb2.MODEL_STATE_READY) == (
         model.name,
-        model.task,
+        list(model.tasks),
         model.state,
     )
     assert (64, 32) == (model.max_tokens, model.dimensions)
     assert "asked for torch fp32" in model.reason
     assert [] == client.list_models("no-such-task")
-    (task,) = client.list_tasks()
-    assert ("feature-extraction", "tiny", True) == (task.name, task.default_model, task.served)
+    tasks = {task.name: task for task in client.list_tasks()}
+    embedding, classifying = tasks["feature-extraction"], tasks["text-classification"]
+    assert ("standpipe.v1.TextService.EmbedText", "tiny", True) == (
+        embedding.rpc,
+        embedding.served_model,
+        embedding.served,
+    )
+    assert ("", False) == (classifying.served_model, classifying.served)
+    assert classifying.default_model
+    assert {task.rpc for task in tasks.values()} == {
+        name for name, rpc in contract.methods().items() if rpc.containing_service.name != "ModelService"
+    }
+
+
+def test_a_tokenizer_goes_there_and_back(client: Client) -> None:
+    tokens, nothing = client.tokenize(["the dog", ""], add_special_tokens=False)
+    assert ["the", "dog"] == [token.token for token in tokens.tokens]
+    assert [(0, 3), (4, 7)] == [(token.start, token.end) for token in tokens.tokens]
+    assert (((), 0), ["the dog", ""]) == (
+        (nothing.tokens, nothing.overflowing),
+        client.detokenize([tokens.ids, []]),
+    )
+
+
+def test_a_model_without_a_chat_template_says_so(client: Client) -> None:
+    with pytest.raises(CallError, match=r"INVALID_ARGUMENT: .*chat template"):
+        client.apply_chat_template([{"role": "user", "content": "water?"}])
+
+
+def test_a_task_that_no_model_serves_is_not_found(client: Client) -> None:
+    with pytest.raises(CallError, match="NOT_FOUND: ") as caught:
+        client.classify_text(["water"])
+    assert "MODEL_NOT_FOUND" == caught.value.reason
 
 
 def test_an_unknown_model_is_not_found(client: Client) -> None:

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message_factory import GetMessageClass
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from standpipe import Client
+from standpipe import Client, contract
 from standpipe_bench.server_process import ServerProcess
 
 
@@ -41,18 +41,37 @@ def test_a_call_built_from_reflection_alone_succeeds(client: Client) -> None:
     assert [32, 32] == [len(embedding.values) for embedding in response.embeddings]
 
 
+# What the tiny server answers; it refuses the others in words.
+ANSWERED = {"EmbedText", "Tokenize", "ListTasks", "ListModels", "GetModel"}
+UNREADABLE = {"Detokenize", "ApplyChatTemplate"}
+
+
+def buf_curl(server: ServerProcess, rpc: str, request: str) -> subprocess.CompletedProcess[str]:
+    """Buf is an open-source client in Go; it asks for reflection version 1 first."""
+    buf = shutil.which("buf") or str(Path(sys.executable).with_name("buf"))
+    service = contract.find(rpc).containing_service.full_name
+    command = [buf, "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", request]
+    command.append(f"http://{server.address}/{service}/{rpc}")
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
 @pytest.mark.parametrize(
     "example", sorted(Path("protos/examples").glob("*.json")), ids=lambda path: path.stem
 )
 def test_buf_curl_calls_every_example_through_reflection(tiny_server: ServerProcess, example: Path) -> None:
-    """Buf is an open-source client in Go; it asks for reflection version 1 first."""
     request = json.loads(example.read_text(encoding="utf-8"))
     if request.get("model"):
         request["model"] = "tiny"
-    buf = shutil.which("buf") or str(Path(sys.executable).with_name("buf"))
-    service = "TextService" if example.stem == "EmbedText" else "ModelService"
-    url = f"http://{tiny_server.address}/standpipe.v1.{service}/{example.stem}"
-    command = [buf, "curl", "--protocol", "grpc", "--http2-prior-knowledge", "-d", json.dumps(request), url]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = buf_curl(tiny_server, example.stem, json.dumps(request))
+    if example.stem in ANSWERED:
+        assert (0, "") == (ended.returncode, ended.stderr)
+        assert json.loads(ended.stdout)
+    else:
+        refused = "invalid_argument" if example.stem in UNREADABLE else "not_found"
+        assert refused == json.loads(ended.stderr)["code"]
+
+
+def test_a_text_with_nul_is_a_text_like_any_other(tiny_server: ServerProcess) -> None:
+    ended = buf_curl(tiny_server, "Tokenize", r'{"texts": ["a\u0000b"]}')
     assert (0, "") == (ended.returncode, ended.stderr)
-    assert json.loads(ended.stdout)
+    assert json.loads(ended.stdout)["results"][0]["tokens"]

@@ -180,7 +180,7 @@ def test_a_taken_port_is_said_so(tiny_server: ServerProcess, tiny_bert: Path) ->
     ("options", "said"),
     [
         (["--model", "m=/no/such/folder"], "there is no folder /no/such/folder"),
-        (["--model", "m"], "'m' isn't NAME=SOURCE[:TASK]"),
+        (["--model", "m"], "'m' isn't NAME=SOURCE[:TASK[+TASK]]"),
         (["--dtype", "fp8"], "dtype: Input should be"),
         (["--config", "/no/such/file.toml"], "there is no configuration file /no/such/file.toml"),
     ],

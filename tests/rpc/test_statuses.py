@@ -82,6 +82,8 @@ REFUSED: dict[str, tuple[bytes | Request, grpc.StatusCode, str, list[str]]] = {
         ["dimensions"],
     ),
     "an unknown model": (Request(model="nobody", texts=["a"]), Code.NOT_FOUND, "MODEL_NOT_FOUND", []),
+    # Field 2, three bytes: U+D800 as no UTF-8 encoder should write it.
+    "half a surrogate pair": (b"\x12\x03\xed\xa0\x80", Code.INVALID_ARGUMENT, "INVALID_INPUT", [""]),
     "malformed bytes": (b"\xff\xff\xff", Code.INVALID_ARGUMENT, "INVALID_INPUT", [""]),
 }
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 import random
 from collections.abc import Sequence
 
+import grpc
 import numpy as np
 import pytest
+from client_fakes import ANSWERS, fake_client, refused
+from rich.console import Console
 
+from standpipe import CallError, contract
 from standpipe.v1 import text_pb2
 from standpipe_bench.closed_loop import ClosedLoop, Record, drive
+from standpipe_bench.comparison import Comparison
+from standpipe_bench.demo import SAYINGS, DemoCall, call_everything
 from standpipe_bench.in_process import Throughput
-from standpipe_bench.overhead import Comparison
 from standpipe_bench.payloads import embed_requests, texts
 from standpipe_bench.statistics import summarize
+from standpipe_bench.tables import calls_table
 from standpipe_bench.targets import NullTarget
 from standpipe_server.interfaces import Call, LoadedModel, ModelInfo, Outcome, Output
 
@@ -105,3 +112,79 @@ def test_ratios_compare_within_a_round() -> None:
     line = Comparison("load", in_process=[100.0, 50.0], served=[90.0, 40.0])
     assert [0.9, 0.8] == line.ratios()
     assert [-10.0, -10.0] == line.differences()
+
+
+REFUSALS = {
+    "SummarizeText": refused(grpc.StatusCode.NOT_FOUND, "no model"),
+    "ApplyChatTemplate": refused(grpc.StatusCode.INVALID_ARGUMENT, "no chat template"),
+}
+
+
+@pytest.fixture
+def demo_calls() -> dict[str, DemoCall]:
+    client, _ = fake_client({**ANSWERS, **REFUSALS})
+    return {call.rpc.rpartition(".")[2]: call for call in call_everything(client)}
+
+
+def test_the_demo_knows_how_to_say_the_answer_of_every_rpc() -> None:
+    assert set(SAYINGS) == {rpc.name for rpc in contract.methods().values()}
+
+
+def test_the_demo_calls_every_rpc_with_its_example() -> None:
+    client, channel = fake_client(ANSWERS)
+    calls = call_everything(client)
+    assert list(contract.methods()) == [call.rpc for call in calls]
+    # The first call asks for the tasks.
+    sent = [(contract.find(path).full_name, request) for path, request, *_ in channel.calls[1:]]
+    assert [(name, contract.example(rpc)) for name, rpc in contract.methods().items()] == sent
+    assert all(call.answered and call.milliseconds > 0 for call in calls)
+
+
+@pytest.mark.parametrize(
+    ("rpc", "given", "got"),
+    [
+        ("EmbedText", "A dog runs in the park.", "2 vectors of 2; 1·2 = 0.50"),
+        ("RerankText", "query = How does water reach the upper floors?", "0.75 b\n0.50 a"),
+        ("ClassifyText", "What a wonderful film!", "wet 0.75, dry 0.25\n"),
+        ("ClassifyTokens", "aggregation_strategy = SIMPLE", "nice B-LOC, paris LOC\n"),
+        ("AnswerQuestion", "What couples to a standpipe? A standpipe is a fixed", "a hose 0.50\n"),
+        ("AnswerTableQuestion", "City: Paris, Lyon, Nice\nPeople: ", "SUM > 2, 3"),
+        ("FillMask", "Paris is the [MASK] of France.\ntop_k = 3", "pipe 0.50\nhose 0.25"),
+        ("TransformText", "spell in English: 42\nmax_new_tokens = 20", "changed"),
+        ("Tokenize", "Water stands ready", "[CLS] ##pipe"),
+        ("Detokenize", "101, 2300, ", "one\n"),
+        ("ListTasks", "", "2 tasks, 1 of them served"),
+        ("ListModels", "task = feature-extraction", "m, from 7\nn, from folder"),
+        ("GetModel", "model = all-MiniLM-L6-v2", "torch fp32 on cpu; because"),
+    ],
+)
+def test_the_demo_shows_what_went_in_and_what_came_out(
+    demo_calls: dict[str, DemoCall], rpc: str, given: str, got: str
+) -> None:
+    call = demo_calls[rpc]
+    assert (got, True) == (call.got, call.answered)
+    assert given in call.given
+    assert max(map(len, call.given.splitlines() or [""])) <= 100
+
+
+def test_the_demo_says_why_a_call_is_refused(demo_calls: dict[str, DemoCall]) -> None:
+    summarize, chat = demo_calls["SummarizeText"], demo_calls["ApplyChatTemplate"]
+    assert ("no model served; the library's default is who/cut", False) == (summarize.got, summarize.answered)
+    assert ("no chat template", False) == (chat.got, chat.answered)
+
+
+@pytest.mark.parametrize("code", [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INTERNAL])
+def test_the_demo_fails_where_a_call_that_is_served_does(code: grpc.StatusCode) -> None:
+    client, _ = fake_client({**ANSWERS, "FillMask": refused(code, "broken")})
+    with pytest.raises(CallError, match="broken"):
+        call_everything(client)
+
+
+def test_the_demo_s_table_takes_inputs_for_text_not_for_markup(demo_calls: dict[str, DemoCall]) -> None:
+    table = calls_table(list(demo_calls.values()))
+    console = Console(width=160, file=io.StringIO(), color_system=None)
+    console.print(table)
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "the [MASK] of" in said
+    assert "[CLS] ##pipe" in said
+    assert "who/cut" in said

@@ -30,7 +30,7 @@ OLD_GPU = FakeFacts(no_cuda="", no_openvino="")
 APPLE = FakeFacts(no_mps="", no_openvino="")
 NEW_CPU = FakeFacts(no_openvino="", openvino_bf16=True)
 OLD_CPU = FakeFacts(no_openvino="")
-SPEC = ModelSpec("m", "folder", "feature-extraction")
+SPEC = ModelSpec("m", "folder", ("feature-extraction",))
 
 
 def chosen(facts: FakeFacts, spec: ModelSpec = SPEC) -> tuple[str, str, str]:
@@ -109,6 +109,25 @@ def test_what_no_machine_has_is_refused_with_all_that_there_is(spec: ModelSpec) 
     with pytest.raises(ModelLoadError, match="model 'm': there is no openvino") as refusal:
         choose(spec, NEW_GPU)
     assert [] == [str(option) for option in PREFERENCE if str(option) not in str(refusal.value)]
+
+
+def test_a_model_that_openvino_has_no_form_for_goes_to_torch_and_the_reason_tells() -> None:
+    spec, reason = choose(SPEC, NEW_CPU, "it can't be exported")
+    assert ("torch", "fp32", "cpu") == (spec.backend, spec.dtype, spec.device)
+    assert f"works on every processor ({NO_CUDA}; {NO_MPS}; it can't be exported)" == reason
+
+
+def test_openvino_asked_for_a_model_that_it_has_no_form_for_is_refused_with_the_reason() -> None:
+    with pytest.raises(ModelLoadError) as refusal:
+        choose(asking(backend="openvino"), NEW_CPU, "it can't be exported")
+    assert "model 'm': openvino can't be honoured: it can't be exported" == str(refusal.value)
+
+
+def test_what_openvino_has_no_form_for_is_no_obstacle_to_torch() -> None:
+    assert ("torch", "bf16", "cuda") == tuple(
+        getattr(choose(SPEC, NEW_GPU, "it can't be exported")[0], name)
+        for name in ("backend", "dtype", "device")
+    )
 
 
 def test_the_reason_tells_what_stood_in_the_way_of_better() -> None:

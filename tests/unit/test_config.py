@@ -29,9 +29,9 @@ def file_of(tmp_path: Path, text: str) -> str:
 
 
 def models(*flags: str) -> list[tuple[str, str, str]]:
-    """Name, source and task of the models that ``--model`` flags give."""
+    """Name, source and tasks of the models that ``--model`` flags give."""
     settings = load_settings([part for flag in flags for part in ("--model", flag)])
-    return [(spec.name, spec.source, spec.task) for spec in settings.specs()]
+    return [(spec.name, spec.source, "+".join(spec.tasks)) for spec in settings.specs()]
 
 
 def problem_of(*args: str) -> str:
@@ -91,10 +91,16 @@ def test_limits_reach_the_wire() -> None:
         "8",
         "--max-message-bytes",
         "2048",
+        "--max-labels",
+        "5",
+        "--max-new-tokens",
+        "6",
+        "--max-queue",
+        "10",
         "--default-timeout",
         "9",
     ]
-    assert RpcLimits(InputLimits(7, 8), 2048, 9.0) == load_settings(flags).rpc_limits()
+    assert RpcLimits(InputLimits(7, 8, 5, 6, 10), 2048, 9.0) == load_settings(flags).rpc_limits()
 
 
 def test_the_model_flag_may_be_repeated() -> None:
@@ -120,11 +126,24 @@ def test_a_colon_before_a_word_sets_a_task_and_other_colons_are_the_sources_own(
     assert [("m", source, TASK)] == models(flag)
 
 
+def test_one_model_may_serve_several_tasks(tmp_path: Path) -> None:
+    assert [("m", "x", "summarization+translation")] == models("m=x:summarization+translation")
+    for written in ('"summarization+translation"', '["summarization", "translation"]'):
+        path = file_of(tmp_path, f'[[model]]\nname = "m"\nsource = "x"\ntask = {written}')
+        (spec,) = load_settings(["--config", path]).specs()
+        assert ("summarization", "translation") == spec.tasks
+
+
 @pytest.mark.parametrize(
     ("flag", "problem"),
     [
-        ("m", "'m' isn't NAME=SOURCE[:TASK]"),
-        ("m=x:fil-mask", f"unknown task 'fil-mask'; known: {TASK}"),
+        ("m", "'m' isn't NAME=SOURCE[:TASK[+TASK]]"),
+        ("m=x:fil-mask", f"unknown task 'fil-mask'; known: {TASK}, "),
+        (f"m=x:{TASK}+fil-mask", "unknown task 'fil-mask'"),
+        (f"m=x:{TASK}+", "unknown task ''"),
+        ("m=x:", "unknown task ''"),
+        ("m=x:tokenize", "unknown task 'tokenize'"),
+        (f"m=x:{TASK}+fill-mask", f"{TASK} and fill-mask need models of different kinds: name two models"),
         ("=x", "at least 1 character"),
         ("m=", "at least 1 character"),
     ],
@@ -158,16 +177,16 @@ def test_what_a_model_leaves_open_the_servers_own_options_say(tmp_path: Path) ->
         'dtype = "bf16"\ndevice = "cuda:1"\nstreams = 2\n',
     )
     assert [
-        ModelSpec("a", "x", TASK, dtype="fp32", threads=4),
-        ModelSpec("b", "y", TASK, revision="r1", dtype="bf16", device="cuda:1", streams=2, threads=4),
+        ModelSpec("a", "x", (TASK,), dtype="fp32", threads=4),
+        ModelSpec("b", "y", (TASK,), revision="r1", dtype="bf16", device="cuda:1", streams=2, threads=4),
     ] == load_settings(["--config", path]).specs()
 
 
 def test_models_from_elsewhere_get_the_servers_own_options() -> None:
-    demo = ModelSpec("demo", "folder", TASK, revision="0.1.0")
+    demo = ModelSpec("demo", "folder", (TASK,), revision="0.1.0")
     settings = load_settings(["--backend", "torch", "--device", "cpu", "--compile"])
     expected = ModelSpec(
-        "demo", "folder", TASK, revision="0.1.0", backend="torch", device="cpu", compile=True
+        "demo", "folder", (TASK,), revision="0.1.0", backend="torch", device="cpu", compile=True
     )
     assert [expected] == settings.with_options([demo])
 

@@ -5,11 +5,12 @@ import struct
 import numpy as np
 import pytest
 
-from standpipe.v1 import text_pb2
+from standpipe.v1 import common_pb2, text_pb2
 from standpipe_server.errors import InvalidInputError, LimitExceededError
-from standpipe_server.interfaces import Call, EmbedParameters, Output
+from standpipe_server.interfaces import Call, Output
+from standpipe_server.programs import Cut
 from standpipe_server.tasks import InputLimits
-from standpipe_server.tasks.embed_text import EMBED_TEXT
+from standpipe_server.tasks.embed_text import EMBED_TEXT, EmbedParameters
 
 LIMITS = InputLimits(max_items=3, max_text_bytes=8)
 VECTORS = np.array([[0.5, -1.25, 3e-8], [1 / 3, 0.0, -7e9]], np.float32)
@@ -28,7 +29,8 @@ def encoded(format_: text_pb2.EmbeddingFormat.ValueType) -> text_pb2.EmbedTextRe
 
 def test_each_text_becomes_a_call_in_order() -> None:
     plain = EmbedParameters()
-    assert [Call("b", plain), Call("", plain), Call("a", plain)] == decoded(Request(texts=["b", "", "a"]))
+    expected = [Call("b", plain, "texts[0]"), Call("", plain, "texts[1]"), Call("a", plain, "texts[2]")]
+    assert expected == decoded(Request(texts=["b", "", "a"]))
 
 
 @pytest.mark.parametrize(
@@ -36,15 +38,15 @@ def test_each_text_becomes_a_call_in_order() -> None:
     [
         (Request(normalize=True), EmbedParameters(normalize=True)),
         (Request(normalize=False), EmbedParameters(normalize=False)),
-        (Request(truncate=False), EmbedParameters(truncate=False)),
+        (Request(truncate=False), EmbedParameters(cut=Cut(truncate=False))),
         (Request(truncate=True), EmbedParameters()),
         (
-            Request(truncation_direction=text_pb2.TRUNCATION_DIRECTION_LEFT),
-            EmbedParameters(truncation_side="left"),
+            Request(truncation_direction=common_pb2.TRUNCATION_DIRECTION_LEFT),
+            EmbedParameters(cut=Cut(side="left")),
         ),
         (
-            Request(truncation_direction=text_pb2.TRUNCATION_DIRECTION_RIGHT),
-            EmbedParameters(truncation_side="right"),
+            Request(truncation_direction=common_pb2.TRUNCATION_DIRECTION_RIGHT),
+            EmbedParameters(cut=Cut(side="right")),
         ),
         (Request(prompt_name="query"), EmbedParameters(prompt_name="query")),
         (Request(prompt_name=""), EmbedParameters(prompt_name="")),
@@ -61,7 +63,7 @@ def test_each_field_reaches_the_parameters(
     request_: text_pb2.EmbedTextRequest, parameters: EmbedParameters
 ) -> None:
     request_.texts.append("text")
-    assert [Call("text", parameters)] == decoded(request_)
+    assert [Call("text", parameters, "texts[0]")] == decoded(request_)
 
 
 def test_no_texts_are_refused() -> None:
@@ -71,7 +73,7 @@ def test_no_texts_are_refused() -> None:
 
 
 def test_zero_dimensions_are_refused() -> None:
-    with pytest.raises(InvalidInputError, match="0 dimensions") as refusal:
+    with pytest.raises(InvalidInputError, match="dimensions is 0: send at least 1") as refusal:
         decoded(Request(texts=["a"], dimensions=0))
     assert "dimensions" == refusal.value.field
 

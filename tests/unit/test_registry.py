@@ -13,9 +13,10 @@ from standpipe_server.engine.worker import Done
 from standpipe_server.errors import DrainingError, ModelLoadingError, ModelNotFoundError
 from standpipe_server.interfaces import Call, ModelInfo, ModelSpec, Output
 
-FIRST = ModelSpec("first", "folder/first", "feature-extraction")
-SECOND = ModelSpec("second", "folder/second", "feature-extraction")
-OTHER = ModelSpec("other", "folder/other", "fill-mask")
+FIRST = ModelSpec("first", "folder/first", ("feature-extraction",))
+SECOND = ModelSpec("second", "folder/second", ("feature-extraction",))
+OTHER = ModelSpec("other", "folder/other", ("fill-mask",))
+TWOFOLD = ModelSpec("twofold", "folder/twofold", ("summarization", "translation"))
 INFO = ModelInfo("torch", "cpu", "fp32", "because", "r1", 256, 384)
 
 
@@ -37,9 +38,10 @@ class HeldWorker:
         self.closed = True
 
 
-def opened(spec: ModelSpec, worker: HeldWorker) -> Model:
+def opened(spec: ModelSpec, worker: HeldWorker, tokenizer: HeldWorker | None = None) -> Model:
     model = Model(spec)
-    model.served = Served(INFO, Batcher([worker], BatchLimits()), 1.5)
+    aside = Batcher([tokenizer], BatchLimits()) if tokenizer else None
+    model.served = Served(INFO, Batcher([worker], BatchLimits()), 1.5, aside)
     return model
 
 
@@ -56,15 +58,33 @@ def test_models_are_listed_in_the_order_in_which_they_were_configured() -> None:
     assert [SECOND, OTHER, FIRST] == [model.spec for model in Registry([SECOND, OTHER, FIRST])]
 
 
-@pytest.mark.parametrize("spec", [FIRST, SECOND, OTHER])
-def test_a_model_is_found_by_its_name_and_task(spec: ModelSpec) -> None:
-    assert spec == Registry([FIRST, SECOND, OTHER]).find(spec.task, spec.name).spec
+@pytest.mark.parametrize(
+    ("spec", "task"),
+    [
+        (FIRST, "feature-extraction"),
+        (SECOND, "feature-extraction"),
+        (OTHER, "fill-mask"),
+        (TWOFOLD, "summarization"),
+        (TWOFOLD, "translation"),
+    ],
+)
+def test_a_model_is_found_by_its_name_and_each_of_its_tasks(spec: ModelSpec, task: str) -> None:
+    assert spec == Registry([FIRST, SECOND, OTHER, TWOFOLD]).find(task, spec.name).spec
 
 
 def test_an_empty_name_means_the_first_model_of_the_task() -> None:
-    registry = Registry([OTHER, FIRST, SECOND])
+    registry = Registry([OTHER, TWOFOLD, FIRST, SECOND])
     assert FIRST == registry.find("feature-extraction", "").spec
     assert OTHER == registry.find("fill-mask", "").spec
+    assert TWOFOLD == registry.find("translation", "").spec
+
+
+def test_what_any_model_does_the_first_one_does_unless_another_is_named() -> None:
+    registry = Registry([OTHER, FIRST, SECOND])
+    assert OTHER == registry.find(None, "").spec
+    assert SECOND == registry.find(None, "second").spec
+    with pytest.raises(ModelNotFoundError, match="no model 'third'"):
+        registry.find(None, "third")
 
 
 def test_an_unknown_name_is_refused_and_the_served_ones_are_told() -> None:
@@ -78,12 +98,12 @@ def test_an_unknown_name_is_refused_where_nothing_is_served() -> None:
         Registry([]).get("third")
 
 
-def test_a_model_of_another_task_is_refused_and_its_own_task_is_told() -> None:
+def test_a_model_of_another_task_is_refused_and_its_own_tasks_are_told() -> None:
     with pytest.raises(
-        ModelNotFoundError, match="'other' serves the task fill-mask, not feature-extraction"
+        ModelNotFoundError, match="'twofold' serves summarization, translation, not feature-extraction"
     ) as refusal:
-        Registry([FIRST, OTHER]).find("feature-extraction", "other")
-    assert {"model": "other", "task": "feature-extraction"} == refusal.value.details
+        Registry([FIRST, TWOFOLD]).find("feature-extraction", "twofold")
+    assert {"model": "twofold", "task": "feature-extraction"} == refusal.value.details
 
 
 def test_a_task_without_a_model_is_refused() -> None:
@@ -139,6 +159,30 @@ async def test_a_model_that_never_loaded_drains_and_closes() -> None:
 
 
 async def test_closing_a_model_closes_its_workers() -> None:
-    worker = HeldWorker()
-    opened(FIRST, worker).close()
-    assert worker.closed
+    worker, tokenizer = HeldWorker(), HeldWorker()
+    opened(FIRST, worker, tokenizer).close()
+    assert (True, True) == (worker.closed, tokenizer.closed)
+
+
+async def test_a_tokenizer_answers_beside_the_busy_model_and_is_drained_with_it() -> None:
+    worker, tokenizer = HeldWorker(), HeldWorker()
+    model = opened(FIRST, worker, tokenizer)
+    aside = model.ready().batcher_of_tokenizer()
+    waiting = call(model, "the model")
+    answer = asyncio.create_task(
+        aside.submit([Call("the tokenizer", None)], key=None, costs=[1], timeout=None)
+    )
+    await let_tasks_run()
+    drained = asyncio.create_task(model.drain())
+    worker.let_go()
+    assert "the model" == await waiting
+    await let_tasks_run()
+    assert not drained.done()
+    tokenizer.let_go()
+    assert "the tokenizer" == (await answer).outputs[0].value
+    await drained
+
+
+async def test_a_model_that_reads_no_texts_refuses_the_calls_of_a_tokenizer() -> None:
+    with pytest.raises(ModelNotFoundError, match="no tokenizer of texts"):
+        opened(FIRST, HeldWorker()).ready().batcher_of_tokenizer()

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from standpipe_server.backends.sentence import Floats, Recipe, normalize, pool, read_recipe
 from standpipe_server.errors import ModelLoadError
-from standpipe_server.interfaces import PoolingMode
+from standpipe_server.programs import Floats
+from standpipe_server.tasks.sentence import PoolingMode, Recipe, normalize, pool, read_recipe
 
 LENGTHS = [1, 2, 5, 7]
 DIMENSIONS = 3

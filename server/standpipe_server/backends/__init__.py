@@ -1,20 +1,35 @@
 """The only room that knows model libraries: it loads models and runs them.
 
 A backend is chosen from ``BACKENDS`` by name and imported only then, so that one may be absent from an
-install. Not aware of gRPC, protobuf, tasks' messages, or queues.
+install. Not aware of gRPC, protobuf, tasks, or queues.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Protocol
 
+from standpipe_server.backends.sources import Source
 from standpipe_server.errors import ModelLoadError
-from standpipe_server.interfaces import Backend
+from standpipe_server.interfaces import LoadedModel, ModelSpec, Progress
+from standpipe_server.programs import Program
 
 BACKENDS = {
     "openvino": "standpipe_server.backends.openvino.backend:OpenVinoBackend",
     "torch": "standpipe_server.backends.torch.backend:TorchBackend",
 }
+
+
+class Backend(Protocol):
+    """Loads models with one library."""
+
+    def load(self, spec: ModelSpec, source: Source, program: Program, progress: Progress) -> LoadedModel:
+        """Load a model whose backend, device and dtype are chosen.
+
+        Raises:
+            ModelLoadError: It can't be loaded as asked.
+        """
+        ...
 
 
 def backend(name: str) -> Backend:

@@ -84,8 +84,13 @@ PREFERENCE = (
 )
 
 
-def choose(spec: ModelSpec, facts: Facts) -> tuple[ModelSpec, str]:
+def choose(spec: ModelSpec, facts: Facts, no_export: str = "") -> tuple[ModelSpec, str]:
     """Settle what a spec leaves to the server.
+
+    Args:
+        spec: What was asked for.
+        facts: What the machine can do.
+        no_export: Why the model has no form for OpenVINO; empty where it has, as far as is known.
 
     Returns:
         The spec with backend, device and dtype chosen, and why so.
@@ -108,7 +113,7 @@ def choose(spec: ModelSpec, facts: Facts) -> tuple[ModelSpec, str]:
         )
     passed: dict[str, str] = {}
     for option in fitting:
-        obstacle = option.obstacle(facts)
+        obstacle = option.obstacle(facts) or (no_export if option.backend == "openvino" else "")
         if not obstacle:
             device = spec.device if spec.device != "auto" else option.kind
             chosen = replace(spec, backend=option.backend, device=device, dtype=option.dtype)

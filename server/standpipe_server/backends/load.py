@@ -2,34 +2,72 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 from standpipe_server.backends import backend
 from standpipe_server.backends.choice import Facts, choose
+from standpipe_server.backends.direct import DirectRunner
 from standpipe_server.backends.machine import Machine
-from standpipe_server.errors import ModelLoadError
+from standpipe_server.backends.reading import load_tokenizer
+from standpipe_server.backends.sources import Source, resolve
+from standpipe_server.errors import ExportError, ModelLoadError
 from standpipe_server.interfaces import LoadedModel, ModelSpec, Progress
+from standpipe_server.programs import Program
 
 
-def load(spec: ModelSpec, progress: Progress, facts: Facts | None = None) -> LoadedModel:
+def load(spec: ModelSpec, program: Program, progress: Progress, facts: Facts | None = None) -> LoadedModel:
     """Choose backend, device and dtype, and load; blocks for seconds.
 
     Raises:
         ModelLoadError: It can't be loaded as asked.
     """
-    chosen, reason = choose(spec, facts or Machine())
+    facts = facts or Machine()
     _quieten()
+    source = resolve(spec)
     try:
-        loaded = backend(chosen.backend).load(chosen, progress)
-    # What the libraries raise for files that they refuse.
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        return _load(spec, source, program, progress, facts, no_export=_no_export(program))
+    except ExportError as error:
+        if spec.backend != "auto":
+            raise
+        # Whoever leaves the choice to the server wants the model served, and to know why so.
+        return _load(spec, source, program, progress, facts, no_export=str(error))
+
+
+def _load(
+    spec: ModelSpec, source: Source, program: Program, progress: Progress, facts: Facts, no_export: str
+) -> LoadedModel:
+    chosen, reason = choose(spec, facts, no_export)
+    try:
+        loaded = backend(chosen.backend).load(chosen, source, program, progress)
+        tokenizer = _tokenizer(source, program)
+    except ModelLoadError:
+        raise
+    # Libraries refuse files in whatever way they like.
+    except Exception as error:
         raise ModelLoadError(f"model {spec.name!r}: {chosen.backend} can't load it: {error}") from error
-    return replace(loaded, info=replace(loaded.info, reason=reason))
+    return replace(loaded, info=replace(loaded.info, reason=reason), tokenizer=tokenizer)
+
+
+def _tokenizer(source: Source, program: Program) -> DirectRunner | None:
+    """What answers the calls of the tokenizer alone; it has a tokenizer of its own."""
+    # What a pipeline object reads with needn't be a tokenizer of texts: TAPAS' reads tables.
+    if program.kind.way == "pipeline" or not program.tokenizer_heads:
+        return None
+    tokenizer = load_tokenizer(source.folder)
+    return DirectRunner({kind: head(tokenizer) for kind, head in program.tokenizer_heads.items()})
+
+
+def _no_export(program: Program) -> str:
+    return "" if program.kind.optimum else f"Optimum exports no model for {program.task}"
 
 
 def _quieten() -> None:
-    """Keep transformers' reports and bars off the terminal: what goes wrong is raised."""
-    from transformers.utils import logging
+    """Keep the libraries' reports and bars off the terminal: what goes wrong is raised."""
+    from transformers.utils import logging as reports
 
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    reports.set_verbosity_error()
+    reports.disable_progress_bar()
+    # They log each way that they try at an export, also where the next one works.
+    for library in ("optimum", "openvino"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +11,8 @@ from standpipe_server.errors import ModelLoadError
 from standpipe_server.interfaces import ModelSpec
 
 # Weights in safetensors, and what describes them; no pickles, no other frameworks' copies.
-_HUB_FILES = ["*.json", "*.txt", "*.safetensors", "*.model", "*.jinja"]
+_HUB_FILES = ["*.json", "*.txt", "*.safetensors", "*.model", "*.spm", "*.jinja"]
+_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +27,58 @@ def resolve(spec: ModelSpec) -> Source:
     """Find the model's files: a folder as it is, a Hub id through the Hub's own cache.
 
     Raises:
-        ModelLoadError: There is no such folder, and the Hub doesn't give it.
+        ModelLoadError: There is no such folder, the Hub doesn't give it, or a file is missing.
     """
     folder = Path(spec.source).expanduser()
     if folder.is_dir():
+        if not (folder / _CONFIG).is_file():
+            raise ModelLoadError(f"model {spec.name!r}: the folder {spec.source} has no {_CONFIG}")
         return Source(folder.resolve(), spec.revision)
     if folder.is_absolute() or spec.source.startswith((".", "~")):
         raise ModelLoadError(f"model {spec.name!r}: there is no folder {spec.source}")
+    snapshot = _snapshot(spec)
+    missing = ", ".join(_missing(snapshot))
+    if missing:
+        raise ModelLoadError(
+            f"model {spec.name!r}: {missing} of revision {snapshot.name} of {spec.source} is missing: "
+            f"{_why()}"
+        )
+    return Source(snapshot, snapshot.name)
+
+
+def _snapshot(spec: ModelSpec) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
+    revision = spec.revision or "main"
     try:
-        snapshot = Path(
-            snapshot_download(spec.source, revision=spec.revision or None, allow_patterns=_HUB_FILES)
-        )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        return Path(snapshot_download(spec.source, revision=revision, allow_patterns=_HUB_FILES))
+    except LocalEntryNotFoundError as error:
+        raise ModelLoadError(
+            f"model {spec.name!r}: {_CONFIG} of revision {revision} of {spec.source} is missing: {_why()}"
+        ) from error
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
         raise ModelLoadError(
             f"model {spec.name!r}: {spec.source!r} is no folder here, and the Hub doesn't give it: {error}"
         ) from error
-    return Source(snapshot, snapshot.name)
+
+
+def _missing(snapshot: Path) -> Iterator[str]:
+    """Files without which no model loads."""
+    if not (snapshot / _CONFIG).is_file():
+        yield _CONFIG
+    index = snapshot / f"{_WEIGHTS}.index.json"
+    if index.is_file():
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        yield from (shard for shard in shards if not (snapshot / shard).is_file())
+    elif not (snapshot / _WEIGHTS).is_file():
+        yield _WEIGHTS
+
+
+def _why() -> str:
+    from huggingface_hub import constants
+
+    cache = f"the Hub's cache {constants.HF_HUB_CACHE} doesn't have it"
+    if constants.HF_HUB_OFFLINE:
+        return f"{cache}, and HF_HUB_OFFLINE forbids fetching"
+    return f"{cache}, and the Hub doesn't answer or doesn't have it either"

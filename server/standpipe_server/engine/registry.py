@@ -5,6 +5,7 @@ Not aware of how models load or what they compute.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -30,11 +31,28 @@ class Served:
         info: What it is.
         batcher: What answers its calls; the model's own.
         load_seconds: From the start of loading to READY.
+        tokenizer: What answers the calls of its tokenizer alone; None where it has none.
     """
 
     info: ModelInfo
     batcher: Batcher[Call, Output]
     load_seconds: float
+    tokenizer: Batcher[Call, Output] | None = None
+
+    def batcher_of_tokenizer(self) -> Batcher[Call, Output]:
+        """What answers the calls of its tokenizer alone.
+
+        Raises:
+            ModelNotFoundError: It has no tokenizer of texts.
+        """
+        if self.tokenizer is None:
+            raise ModelNotFoundError("the model has no tokenizer of texts")
+        return self.tokenizer
+
+    @property
+    def batchers(self) -> Sequence[Batcher[Call, Output]]:
+        """All that it has."""
+        return (self.batcher,) if self.tokenizer is None else (self.batcher, self.tokenizer)
 
 
 class Model:
@@ -49,6 +67,10 @@ class Model:
         self.spec = spec
         self.served: Served | None = None
         self._draining = False
+
+    def serves(self, task: str | None) -> bool:
+        """Whether it is there for a task; None stands for what any model does."""
+        return task is None or task in self.spec.tasks
 
     @property
     def state(self) -> ModelState:
@@ -76,12 +98,13 @@ class Model:
         """Take nothing new, and return when everything accepted is answered."""
         self._draining = True
         if self.served is not None:
-            await self.served.batcher.drain()
+            await asyncio.gather(*(batcher.drain() for batcher in self.served.batchers))
 
     def close(self) -> None:
         """Give back what it holds."""
         if self.served is not None:
-            self.served.batcher.close()
+            for batcher in self.served.batchers:
+                batcher.close()
 
 
 class Registry:
@@ -93,9 +116,13 @@ class Registry:
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
 
-    def default(self, task: str) -> Model | None:
-        """The model that answers where a call names none: the first that was configured for the task."""
-        return next((model for model in self if model.spec.task == task), None)
+    def default(self, task: str | None) -> Model | None:
+        """The model that answers where a call names none: the first that was configured for the task.
+
+        Args:
+            task: None for what any model does.
+        """
+        return next((model for model in self if model.serves(task)), None)
 
     def get(self, name: str) -> Model:
         """The model of that name.
@@ -109,11 +136,11 @@ class Registry:
             )
         return self._models[name]
 
-    def find(self, task: str, name: str) -> Model:
+    def find(self, task: str | None, name: str) -> Model:
         """The model that a call means.
 
         Args:
-            task: What the call wants done.
+            task: What the call wants done; None for what any model does.
             name: As the call names it; empty for the task's default.
 
         Raises:
@@ -122,11 +149,14 @@ class Registry:
         if not name:
             model = self.default(task)
             if model is None:
-                raise ModelNotFoundError(f"no model is served for the task {task}", task=task)
+                wanted = f" for the task {task}" if task else ""
+                raise ModelNotFoundError(f"no model is served{wanted}", task=task or "any")
             return model
         model = self.get(name)
-        if model.spec.task != task:
+        if not model.serves(task):
             raise ModelNotFoundError(
-                f"model {name!r} serves the task {model.spec.task}, not {task}", model=name, task=task
+                f"model {name!r} serves {', '.join(model.spec.tasks)}, not {task}",
+                model=name,
+                task=task or "any",
             )
         return model

@@ -44,18 +44,21 @@ class ModelCalls:
 def _list_tasks(_: models_pb2.ListTasksRequest, registry: Registry) -> models_pb2.ListTasksResponse:
     response = models_pb2.ListTasksResponse()
     for task in sorted(TASKS, key=lambda task: task.name):
-        default = registry.default(task.name)
+        wanted = task.name if task.kind else None
+        default = registry.default(wanted)
         response.tasks.add(
             name=task.name,
             rpc=task.rpc,
-            default_model=default.spec.name if default else "",
-            served=any(model.state is ModelState.READY for model in registry if model.spec.task == task.name),
+            default_model=task.default[0],
+            default_revision=task.default[1],
+            served=any(model.state is ModelState.READY for model in registry if model.serves(wanted)),
+            served_model=default.spec.name if default else "",
         )
     return response
 
 
 def _list_models(request: models_pb2.ListModelsRequest, registry: Registry) -> models_pb2.ListModelsResponse:
-    models = (model for model in registry if request.task in ("", model.spec.task))
+    models = (model for model in registry if model.serves(request.task or None))
     return models_pb2.ListModelsResponse(models=map(_describe, models))
 
 
@@ -65,7 +68,7 @@ def _get_model(request: models_pb2.GetModelRequest, registry: Registry) -> model
 
 def _describe(model: Model) -> models_pb2.Model:
     message = models_pb2.Model(
-        name=model.spec.name, task=model.spec.task, state=_STATES[model.state], source=model.spec.source
+        name=model.spec.name, tasks=model.spec.tasks, state=_STATES[model.state], source=model.spec.source
     )
     if model.served is not None:
         info = model.served.info

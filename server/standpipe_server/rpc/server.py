@@ -10,14 +10,16 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from standpipe.v1 import models_pb2, text_pb2
+from standpipe.v1 import models_pb2, text_pb2, tokenizers_pb2
 from standpipe_server.engine.registry import Registry
 from standpipe_server.rpc.model_calls import MODEL_CALLS, ModelCalls
 from standpipe_server.rpc.task_calls import TaskCalls
 from standpipe_server.tasks import TASKS, InputLimits
 
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
-    service for file in (models_pb2, text_pb2) for service in file.DESCRIPTOR.services_by_name.values()
+    service
+    for file in (models_pb2, text_pb2, tokenizers_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
 )
 _LINGER = 0.5
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"

@@ -43,16 +43,17 @@ log = logging.getLogger(__name__)
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
-async def abort(context: Context, error: Exception, *, rpc: str, items: str = "") -> None:
+async def abort(context: Context, error: Exception, *, rpc: str) -> None:
     """End a call with an error's status and details.
 
     Args:
         context: Of the call.
         error: What happened; anything that isn't a ServingError is INTERNAL, and logged.
         rpc: The call's full name, for the log.
-        items: Name of the request's repeated field of inputs: one failed call of many came from there.
     """
-    known = _known(error, items)
+    known = (
+        error if isinstance(error, ServingError) else ServingError("the server failed; its log has the cause")
+    )
     request_id = _request_id(context)
     code = next(code for kind, code in _CODES if isinstance(known, kind))
     if code is grpc.StatusCode.INTERNAL:
@@ -72,17 +73,19 @@ async def abort(context: Context, error: Exception, *, rpc: str, items: str = ""
         raise asyncio.CancelledError from None
 
 
-def _known(error: Exception, items: str) -> ServingError:
-    if isinstance(error, CallFailedError):
-        cause = error.__cause__
-        if isinstance(cause, InvalidInputError):
-            return type(cause)(str(cause), cause.field or f"{items}[{error.index}]", **cause.details)
-        if isinstance(cause, ServingError):
-            return cause
-        return ModelFailedError(f"the model failed on {items}[{error.index}]; the server's log has the cause")
-    if isinstance(error, ServingError):
-        return error
-    return ServingError("the server failed; its log has the cause")
+def failure(error: CallFailedError, field: str) -> ServingError:
+    """What one failed call of many means for its request.
+
+    Args:
+        error: With what the runner said as its cause.
+        field: Where the request has the call's input.
+    """
+    cause = error.__cause__
+    if isinstance(cause, InvalidInputError):
+        return type(cause)(str(cause), cause.field or field, **cause.details)
+    if isinstance(cause, ServingError):
+        return cause
+    return ModelFailedError(f"the model failed on {field}; the server's log has the cause")
 
 
 def _particulars(error: ServingError) -> Sequence[Message]:

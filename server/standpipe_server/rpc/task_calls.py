@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from google.protobuf.message import DecodeError, Message
 
 from standpipe.v1 import common_pb2
-from standpipe_server.engine.batcher import Answer
+from standpipe_server.engine.batcher import Answer, CallFailedError
 from standpipe_server.engine.registry import Registry
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import ModelInfo, Output
-from standpipe_server.rpc.status import Context, abort
+from standpipe_server.rpc.status import Context, abort, failure
 from standpipe_server.tasks import InputLimits, Task
 
 
@@ -33,22 +35,28 @@ class TaskCalls:
         try:
             return await self._answer(data, context.time_remaining())
         except Exception as error:
-            await abort(context, error, rpc=self._task.rpc, items=self._task.items)
+            await abort(context, error, rpc=self._task.rpc)
             raise
 
     async def _answer(self, data: bytes, remaining: float | None) -> bytes:
         task = self._task
-        request = parse(task.request, data)
-        model = self._registry.find(task.name, request.model)  # type: ignore[attr-defined] # every request has it
+        request: Any = parse(task.request, data)
+        tokenizer = task.kind is None
+        model = self._registry.find(None if tokenizer else task.name, request.model)
         served = model.ready()
+        batcher = served.batcher_of_tokenizer() if tokenizer else served.batcher
         calls = task.decode(request, self._limits)
-        costs = [min(task.cost(call), served.info.max_tokens) for call in calls]
         timeout = self._default_timeout if remaining is None else remaining
-        key = calls[0].parameters
-        answer = await served.batcher.submit(calls, key=key, costs=costs, timeout=timeout)
-        response = task.encode(answer.outputs, request)
-        _fill(response.metadata, model.spec.name, served.info, answer)  # type: ignore[attr-defined] # every response has it
-        return response.SerializeToString()
+        try:
+            answer = await batcher.submit(
+                calls, key=task.key(calls[0]), costs=[task.cost(call) for call in calls], timeout=timeout
+            )
+        except CallFailedError as error:
+            raise failure(error, calls[error.index].field) from error
+        response: Any = task.encode(answer.outputs, request)
+        _fill(response.metadata, model.spec.name, served.info, answer)
+        answered: bytes = response.SerializeToString()
+        return answered
 
 
 def parse(kind: type[Message], data: bytes) -> Message:

@@ -1,11 +1,70 @@
-"""One module per task: a typed message into plain calls, and their outputs into a typed message.
+"""One module per task: its messages, its calls, and the head that reads and answers them for a model.
 
-``TASKS`` lists them. Not aware of gRPC, of models, or of how calls are batched.
+``TASKS`` lists them. Not aware of gRPC, of how models compute, or of how calls are batched.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from standpipe_server.errors import ModelLoadError
+from standpipe_server.programs import Program
+from standpipe_server.tasks.answer_question import ANSWER_QUESTION
+from standpipe_server.tasks.answer_table_question import ANSWER_TABLE_QUESTION
+from standpipe_server.tasks.apply_chat_template import APPLY_CHAT_TEMPLATE
 from standpipe_server.tasks.base import InputLimits, Task
+from standpipe_server.tasks.classify_text import CLASSIFY_TEXT
+from standpipe_server.tasks.classify_text_zero_shot import CLASSIFY_TEXT_ZERO_SHOT
+from standpipe_server.tasks.classify_tokens import CLASSIFY_TOKENS
 from standpipe_server.tasks.embed_text import EMBED_TEXT
+from standpipe_server.tasks.fill_mask import FILL_MASK
+from standpipe_server.tasks.rerank_text import RERANK_TEXT
+from standpipe_server.tasks.summarize_text import SUMMARIZE_TEXT
+from standpipe_server.tasks.tokenize import DETOKENIZE, TOKENIZE
+from standpipe_server.tasks.transform_text import TRANSFORM_TEXT
+from standpipe_server.tasks.translate_text import TRANSLATE_TEXT
 
-TASKS: tuple[Task, ...] = (EMBED_TEXT,)
+TASKS: tuple[Task, ...] = (
+    EMBED_TEXT,
+    RERANK_TEXT,
+    CLASSIFY_TEXT,
+    CLASSIFY_TEXT_ZERO_SHOT,
+    CLASSIFY_TOKENS,
+    ANSWER_QUESTION,
+    ANSWER_TABLE_QUESTION,
+    FILL_MASK,
+    SUMMARIZE_TEXT,
+    TRANSLATE_TEXT,
+    TRANSFORM_TEXT,
+    TOKENIZE,
+    DETOKENIZE,
+    APPLY_CHAT_TEMPLATE,
+)
+MODEL_TASKS = {task.name: task for task in TASKS if task.kind is not None}
+"""The tasks that a model is loaded for, by name."""
 
-__all__ = ["TASKS", "InputLimits", "Task"]
+TOKENIZER_TASKS = {task.name: task for task in TASKS if task.kind is None}
+"""The tasks of every model's tokenizer, by name."""
+
+
+def program_for(names: Sequence[str]) -> Program:
+    """What to load a model for that serves these tasks.
+
+    Raises:
+        ModelLoadError: No single model can serve them all.
+    """
+    tasks = [MODEL_TASKS[name] for name in names]
+    kinds = {task.kind for task in tasks}
+    if len(kinds) > 1:
+        raise ModelLoadError(f"{' and '.join(names)} need models of different kinds")
+    (kind,) = kinds
+    assert kind is not None  # noqa: S101 - MODEL_TASKS has such only
+    return Program(
+        kind=kind,
+        task=names[0],
+        heads={task.parameters: task.head for task in tasks},
+        tokenizer_heads={task.parameters: task.head for task in TOKENIZER_TASKS.values()},
+    )
+
+
+__all__ = ["MODEL_TASKS", "TASKS", "TOKENIZER_TASKS", "InputLimits", "Task", "program_for"]

@@ -1,15 +1,25 @@
-"""What a task is: a value with two pure functions."""
+"""What a task is: a value that ties an RPC's messages to a kind of model and a head; and what tasks share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
+from standpipe.v1 import common_pb2
 from standpipe_server.errors import InvalidInputError, LimitExceededError
 from standpipe_server.interfaces import Call, Output
+from standpipe_server.programs import HeadFactory, Kind, Text, TruncationSide
+
+T = TypeVar("T")
+
+SIDES: dict[int, TruncationSide | None] = {
+    common_pb2.TRUNCATION_DIRECTION_UNSPECIFIED: None,
+    common_pb2.TRUNCATION_DIRECTION_LEFT: "left",
+    common_pb2.TRUNCATION_DIRECTION_RIGHT: "right",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +29,16 @@ class InputLimits:
     Attributes:
         max_items: Texts (images, …) in one call.
         max_text_bytes: UTF-8 bytes of one text.
+        max_labels: Labels or targets that a call brings.
+        max_new_tokens: Tokens that a call may have written per text.
+        max_queue: Items that a model's queue holds: a call that needs more can never be answered.
     """
 
     max_items: int = 1024
     max_text_bytes: int = 1 << 20
+    max_labels: int = 1000
+    max_new_tokens: int = 1024
+    max_queue: int = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +50,14 @@ class Task:
         rpc: Full name of the RPC: "standpipe.v1.TextService.EmbedText".
         request: Class of the request message; it has the field ``model``.
         response: Class of the response message; it has the field ``metadata``.
-        items: Name of the request's repeated field of inputs; call ``i`` came from ``items[i]``.
+        kind: The kind of model that it needs; None for a task of any model's tokenizer.
+        parameters: Class of its calls' parameters, by which a model knows the task.
+        head: What reads and answers its calls.
         decode: Request and limits to calls of equal parameters; raises InvalidInputError.
         encode: Outputs, in the order of the calls, and the request to a response without metadata.
         cost: What a call will cost a batch, before padding; for texts, a cheap estimate of its tokens.
+        mixes: Calls of different parameters may share a batch.
+        default: Hub id and revision of the model that the library takes by default.
         warm_up: Batches that a fresh model runs before it answers.
     """
 
@@ -45,11 +65,19 @@ class Task:
     rpc: str
     request: type[Message]
     response: type[Message]
-    items: str
+    kind: Kind | None
+    parameters: type
+    head: HeadFactory
     decode: Callable[[Any, InputLimits], list[Call]]
     encode: Callable[[Sequence[Output], Any], Message]
     cost: Callable[[Call], int]
-    warm_up: Sequence[Sequence[Call]]
+    mixes: bool = True
+    default: tuple[str, str] = ("", "")
+    warm_up: Sequence[Sequence[Call]] = ()
+
+    def key(self, call: Call) -> Hashable:
+        """Calls of equal keys may share a batch."""
+        return self.name if self.mixes else call.parameters
 
 
 def check_texts(texts: Sequence[str], field: str, limits: InputLimits) -> None:
@@ -58,27 +86,76 @@ def check_texts(texts: Sequence[str], field: str, limits: InputLimits) -> None:
     Raises:
         InvalidInputError: Naming the field, and the limit where one is exceeded.
     """
-    if not texts:
-        raise InvalidInputError(f"{field} is empty: send at least one text", field)
-    if len(texts) > limits.max_items:
-        raise LimitExceededError(
-            f"{len(texts)} {field} in one call exceed the limit max_items = {limits.max_items}",
-            field,
-            limit="max_items",
-            value=str(limits.max_items),
-        )
+    check_count(texts, field, limits)
     for index, text in enumerate(texts):
-        # No character takes more than four bytes: most texts are known to fit without encoding them.
-        if len(text) * 4 > limits.max_text_bytes and len(text.encode()) > limits.max_text_bytes:
-            raise LimitExceededError(
-                f"{len(text.encode())} bytes exceed the limit max_text_bytes = {limits.max_text_bytes}",
-                f"{field}[{index}]",
-                limit="max_text_bytes",
-                value=str(limits.max_text_bytes),
-            )
+        check_text(text, f"{field}[{index}]", limits)
 
 
-def known(table: dict[int, Any], value: int, field: str) -> Any:
+def check_count(items: Sequence[Any], field: str, limits: InputLimits) -> None:
+    """Refuse no items, or too many.
+
+    Raises:
+        InvalidInputError: Naming the field, and the limit where one is exceeded.
+    """
+    if not items:
+        raise InvalidInputError(f"{field} is empty: send at least one", field)
+    check_limit(len(items), field, "max_items", limits.max_items, f"{field} in one call")
+
+
+def check_limit(count: int, field: str, name: str, limit: int, what: str) -> None:
+    """Refuse more of something than the server is configured to take.
+
+    Args:
+        count: How much there is.
+        field: Where the request has it.
+        name: The limit's, as it is configured.
+        limit: The most.
+        what: What is counted, in words.
+
+    Raises:
+        LimitExceededError: Naming the field and the limit.
+    """
+    if count > limit:
+        message = f"{count} {what} exceed the limit {name} = {limit}"
+        raise LimitExceededError(message, field, limit=name, value=str(limit))
+
+
+def check_text(text: str, field: str, limits: InputLimits) -> None:
+    """Refuse a text that is too long.
+
+    Raises:
+        LimitExceededError: Naming the field and the limit.
+    """
+    # No character takes more than four bytes: most texts are known to fit without encoding them.
+    if len(text) * 4 > limits.max_text_bytes:
+        check_limit(len(text.encode()), field, "max_text_bytes", limits.max_text_bytes, "bytes")
+
+
+def check_pairs(texts: Sequence[str], pairs: Sequence[str], limits: InputLimits) -> list[Text]:
+    """Texts, or texts with their seconds.
+
+    Raises:
+        InvalidInputError: There are neither none nor as many seconds as texts, or a text is refused.
+    """
+    check_texts(texts, "texts", limits)
+    if not pairs:
+        return list(texts)
+    if len(pairs) != len(texts):
+        raise InvalidInputError(
+            f"{len(pairs)} text_pairs don't go with {len(texts)} texts: send none, or one for each",
+            "text_pairs",
+        )
+    check_texts(pairs, "text_pairs", limits)
+    # An empty second text makes no pair, as in the library.
+    return [(text, pair) if pair else text for text, pair in zip(texts, pairs, strict=True)]
+
+
+def texts_to_calls(texts: Sequence[Text], parameters: Hashable) -> list[Call]:
+    """A call for each text of the field ``texts``."""
+    return [Call(text, parameters, f"texts[{index}]") for index, text in enumerate(texts)]
+
+
+def known(table: dict[int, T], value: int, field: str) -> T:
     """What an enum value of the contract means.
 
     Raises:
@@ -89,7 +166,30 @@ def known(table: dict[int, Any], value: int, field: str) -> Any:
     return table[value]
 
 
+def optional(request: Any, field: str, default: T) -> T:
+    """An optional field's value, or the default where the request leaves it out."""
+    value: T = getattr(request, field) if request.HasField(field) else default
+    return value
+
+
+def positive(request: Any, field: str, default: T) -> int | T:
+    """An optional number of at least 1.
+
+    Raises:
+        InvalidInputError: It is 0.
+    """
+    value = optional(request, field, default)
+    if value == 0:
+        raise InvalidInputError(f"{field} is 0: send at least 1, or leave it out", field)
+    return value
+
+
 def text_cost(call: Call) -> int:
+    """About how many tokens a call's text, or pair of texts, has."""
+    text = call.input
+    return 2 + (tokens_of(text) if isinstance(text, str) else 1 + sum(map(tokens_of, text)))
+
+
+def tokens_of(text: str) -> int:
     """About how many tokens a text has: four ASCII characters to one, every other character its own."""
-    text: str = call.input
-    return 2 + (len(text) // 4 if text.isascii() else len(text))
+    return len(text) // 4 if text.isascii() else len(text)

@@ -10,15 +10,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from standpipe_server.errors import ModelLoadError
-from standpipe_server.interfaces import PoolingMode
+from standpipe_server.programs import Floats
 
-Floats = NDArray[np.float32]
+PoolingMode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
+
 _MODULES = ("Transformer", "Pooling", "Normalize")
 # The flags of older files, in the order in which their vectors are joined.
 _FLAGS: dict[str, PoolingMode] = {

@@ -25,31 +25,31 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19standpipe/v1/models.proto\x12\x0cstandpipe.v1\x1a\x1egoogle/protobuf/duration.proto\"\x88\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.standpipe.v1.ModelState\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\r\n\x05\x64type\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x30\n\rload_duration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nmax_tokens\x18\x0b \x01(\r\x12\x12\n\ndimensions\x18\x0c \x01(\r\"H\n\x04Task\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03rpc\x18\x02 \x01(\t\x12\x15\n\rdefault_model\x18\x03 \x01(\t\x12\x0e\n\x06served\x18\x04 \x01(\x08\"\x12\n\x10ListTasksRequest\"6\n\x11ListTasksResponse\x12!\n\x05tasks\x18\x01 \x03(\x0b\x32\x12.standpipe.v1.Task\"!\n\x11ListModelsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.standpipe.v1.Model\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.standpipe.v1.Model*s\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x18\n\x14MODEL_STATE_DRAINING\x10\x03\x32\xf8\x01\n\x0cModelService\x12L\n\tListTasks\x12\x1e.standpipe.v1.ListTasksRequest\x1a\x1f.standpipe.v1.ListTasksResponse\x12O\n\nListModels\x12\x1f.standpipe.v1.ListModelsRequest\x1a .standpipe.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.standpipe.v1.GetModelRequest\x1a\x1e.standpipe.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19standpipe/v1/models.proto\x12\x0cstandpipe.v1\x1a\x1egoogle/protobuf/duration.proto\"\x89\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05tasks\x18\x02 \x03(\t\x12\'\n\x05state\x18\x03 \x01(\x0e\x32\x18.standpipe.v1.ModelState\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x10\n\x08revision\x18\x05 \x01(\t\x12\x0f\n\x07\x62\x61\x63kend\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\r\n\x05\x64type\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x30\n\rload_duration\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nmax_tokens\x18\x0b \x01(\r\x12\x12\n\ndimensions\x18\x0c \x01(\r\"x\n\x04Task\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03rpc\x18\x02 \x01(\t\x12\x15\n\rdefault_model\x18\x03 \x01(\t\x12\x0e\n\x06served\x18\x04 \x01(\x08\x12\x18\n\x10\x64\x65\x66\x61ult_revision\x18\x05 \x01(\t\x12\x14\n\x0cserved_model\x18\x06 \x01(\t\"\x12\n\x10ListTasksRequest\"6\n\x11ListTasksResponse\x12!\n\x05tasks\x18\x01 \x03(\x0b\x32\x12.standpipe.v1.Task\"!\n\x11ListModelsRequest\x12\x0c\n\x04task\x18\x01 \x01(\t\"9\n\x12ListModelsResponse\x12#\n\x06models\x18\x01 \x03(\x0b\x32\x13.standpipe.v1.Model\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\"6\n\x10GetModelResponse\x12\"\n\x05model\x18\x01 \x01(\x0b\x32\x13.standpipe.v1.Model*s\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x18\n\x14MODEL_STATE_DRAINING\x10\x03\x32\xf8\x01\n\x0cModelService\x12L\n\tListTasks\x12\x1e.standpipe.v1.ListTasksRequest\x1a\x1f.standpipe.v1.ListTasksResponse\x12O\n\nListModels\x12\x1f.standpipe.v1.ListModelsRequest\x1a .standpipe.v1.ListModelsResponse\x12I\n\x08GetModel\x12\x1d.standpipe.v1.GetModelRequest\x1a\x1e.standpipe.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'standpipe.v1.models_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELSTATE']._serialized_start=676
-  _globals['_MODELSTATE']._serialized_end=791
+  _globals['_MODELSTATE']._serialized_start=725
+  _globals['_MODELSTATE']._serialized_end=840
   _globals['_MODEL']._serialized_start=76
-  _globals['_MODEL']._serialized_end=340
-  _globals['_TASK']._serialized_start=342
-  _globals['_TASK']._serialized_end=414
-  _globals['_LISTTASKSREQUEST']._serialized_start=416
-  _globals['_LISTTASKSREQUEST']._serialized_end=434
-  _globals['_LISTTASKSRESPONSE']._serialized_start=436
-  _globals['_LISTTASKSRESPONSE']._serialized_end=490
-  _globals['_LISTMODELSREQUEST']._serialized_start=492
-  _globals['_LISTMODELSREQUEST']._serialized_end=525
-  _globals['_LISTMODELSRESPONSE']._serialized_start=527
-  _globals['_LISTMODELSRESPONSE']._serialized_end=584
-  _globals['_GETMODELREQUEST']._serialized_start=586
-  _globals['_GETMODELREQUEST']._serialized_end=618
-  _globals['_GETMODELRESPONSE']._serialized_start=620
-  _globals['_GETMODELRESPONSE']._serialized_end=674
-  _globals['_MODELSERVICE']._serialized_start=794
-  _globals['_MODELSERVICE']._serialized_end=1042
+  _globals['_MODEL']._serialized_end=341
+  _globals['_TASK']._serialized_start=343
+  _globals['_TASK']._serialized_end=463
+  _globals['_LISTTASKSREQUEST']._serialized_start=465
+  _globals['_LISTTASKSREQUEST']._serialized_end=483
+  _globals['_LISTTASKSRESPONSE']._serialized_start=485
+  _globals['_LISTTASKSRESPONSE']._serialized_end=539
+  _globals['_LISTMODELSREQUEST']._serialized_start=541
+  _globals['_LISTMODELSREQUEST']._serialized_end=574
+  _globals['_LISTMODELSRESPONSE']._serialized_start=576
+  _globals['_LISTMODELSRESPONSE']._serialized_end=633
+  _globals['_GETMODELREQUEST']._serialized_start=635
+  _globals['_GETMODELREQUEST']._serialized_end=667
+  _globals['_GETMODELRESPONSE']._serialized_start=669
+  _globals['_GETMODELRESPONSE']._serialized_end=723
+  _globals['_MODELSERVICE']._serialized_start=843
+  _globals['_MODELSERVICE']._serialized_end=1091
 # @@protoc_insertion_point(module_scope)

@@ -55,7 +55,7 @@ class Model(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    TASK_FIELD_NUMBER: _builtins.int
+    TASKS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
@@ -68,8 +68,6 @@ class Model(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name that requests use."""
-    task: _builtins.str
-    """The Hugging Face name of the task it serves, such as "feature-extraction"."""
     state: Global___ModelState.ValueType
     """Where it is in its life. The fields below are complete once it is READY."""
     source: _builtins.str
@@ -91,6 +89,12 @@ class Model(_message.Message):
     dimensions: _builtins.int
     """Length of the vectors that it makes. Zero where the task makes none."""
     @_builtins.property
+    def tasks(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The Hugging Face names of the tasks it serves, such as "feature-extraction". Any model also
+        serves the calls of TokenizerService.
+        """
+
+    @_builtins.property
     def load_duration(self) -> _duration_pb2.Duration:
         """Time from the start of loading to READY."""
 
@@ -98,7 +102,7 @@ class Model(_message.Message):
         self,
         *,
         name: _builtins.str = ...,
-        task: _builtins.str = ...,
+        tasks: _abc.Iterable[_builtins.str] | None = ...,
         state: Global___ModelState.ValueType = ...,
         source: _builtins.str = ...,
         revision: _builtins.str = ...,
@@ -112,7 +116,7 @@ class Model(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["load_duration", b"load_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "device", b"device", "dimensions", b"dimensions", "dtype", b"dtype", "load_duration", b"load_duration", "max_tokens", b"max_tokens", "name", b"name", "reason", b"reason", "revision", b"revision", "source", b"source", "state", b"state", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backend", b"backend", "device", b"device", "dimensions", b"dimensions", "dtype", b"dtype", "load_duration", b"load_duration", "max_tokens", b"max_tokens", "name", b"name", "reason", b"reason", "revision", b"revision", "source", b"source", "state", b"state", "tasks", b"tasks"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -128,14 +132,22 @@ class Task(_message.Message):
     RPC_FIELD_NUMBER: _builtins.int
     DEFAULT_MODEL_FIELD_NUMBER: _builtins.int
     SERVED_FIELD_NUMBER: _builtins.int
+    DEFAULT_REVISION_FIELD_NUMBER: _builtins.int
+    SERVED_MODEL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The Hugging Face name of the task."""
+    """The Hugging Face name of the task; for calls of a tokenizer, a name in the same style."""
     rpc: _builtins.str
     """Full name of the RPC that serves it, such as "standpipe.v1.TextService.EmbedText"."""
     default_model: _builtins.str
-    """Name of the model that answers when a request names none. Empty where none is served."""
+    """Hub id of the model that the library takes for the task by default. Empty where it has none."""
     served: _builtins.bool
     """Whether a model for the task is READY now."""
+    default_revision: _builtins.str
+    """Revision of default_model that the library pins."""
+    served_model: _builtins.str
+    """Name of the model of this server that answers when a request names none. Empty where no model
+    serves the task.
+    """
     def __init__(
         self,
         *,
@@ -143,10 +155,12 @@ class Task(_message.Message):
         rpc: _builtins.str = ...,
         default_model: _builtins.str = ...,
         served: _builtins.bool = ...,
+        default_revision: _builtins.str = ...,
+        served_model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_model", b"default_model", "name", b"name", "rpc", b"rpc", "served", b"served"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_model", b"default_model", "default_revision", b"default_revision", "name", b"name", "rpc", b"rpc", "served", b"served", "served_model", b"served_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

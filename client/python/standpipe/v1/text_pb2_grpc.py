@@ -26,7 +26,11 @@ if _version_not_supported:
 
 
 class TextServiceStub:
-    """Tasks that read text.
+    """Tasks that read text. Items of one call and of concurrent calls are batched together; answers
+    keep the order of the inputs.
+
+    Every RPC: INVALID_ARGUMENT for no inputs, too many inputs or bytes, an unknown enum value, or,
+    with truncate off, a text that is too long; BadRequest names the field, such as "texts[3]".
     """
 
     def __init__(self, channel):
@@ -40,18 +44,143 @@ class TextServiceStub:
                 request_serializer=standpipe_dot_v1_dot_text__pb2.EmbedTextRequest.SerializeToString,
                 response_deserializer=standpipe_dot_v1_dot_text__pb2.EmbedTextResponse.FromString,
                 _registered_method=True)
+        self.RerankText = channel.unary_unary(
+                '/standpipe.v1.TextService/RerankText',
+                request_serializer=standpipe_dot_v1_dot_text__pb2.RerankTextRequest.SerializeToString,
+                response_deserializer=standpipe_dot_v1_dot_text__pb2.RerankTextResponse.FromString,
+                _registered_method=True)
+        self.ClassifyText = channel.unary_unary(
+                '/standpipe.v1.TextService/ClassifyText',
+                request_serializer=standpipe_dot_v1_dot_text__pb2.ClassifyTextRequest.SerializeToString,
+                response_deserializer=standpipe_dot_v1_dot_text__pb2.ClassifyTextResponse.FromString,
+                _registered_method=True)
+        self.ClassifyTextZeroShot = channel.unary_unary(
+                '/standpipe.v1.TextService/ClassifyTextZeroShot',
+                request_serializer=standpipe_dot_v1_dot_text__pb2.ClassifyTextZeroShotRequest.SerializeToString,
+                response_deserializer=standpipe_dot_v1_dot_text__pb2.ClassifyTextZeroShotResponse.FromString,
+                _registered_method=True)
+        self.ClassifyTokens = channel.unary_unary(
+                '/standpipe.v1.TextService/ClassifyTokens',
+                request_serializer=standpipe_dot_v1_dot_text__pb2.ClassifyTokensRequest.SerializeToString,
+                response_deserializer=standpipe_dot_v1_dot_text__pb2.ClassifyTokensResponse.FromString,
+                _registered_method=True)
+        self.AnswerQuestion = channel.unary_unary(
+                '/standpipe.v1.TextService/AnswerQuestion',
+                request_serializer=standpipe_dot_v1_dot_text__pb2.AnswerQuestionRequest.SerializeToString,
+                response_deserializer=standpipe_dot_v1_dot_text__pb2.AnswerQuestionResponse.FromString,
+                _registered_method=True)
+        self.AnswerTableQuestion = channel.unary_unary(
+                '/standpipe.v1.TextService/AnswerTableQuestion',
+                request_serializer=standpipe_dot_v1_dot_text__pb2.AnswerTableQuestionRequest.SerializeToString,
+                response_deserializer=standpipe_dot_v1_dot_text__pb2.AnswerTableQuestionResponse.FromString,
+                _registered_method=True)
+        self.FillMask = channel.unary_unary(
+                '/standpipe.v1.TextService/FillMask',
+                request_serializer=standpipe_dot_v1_dot_text__pb2.FillMaskRequest.SerializeToString,
+                response_deserializer=standpipe_dot_v1_dot_text__pb2.FillMaskResponse.FromString,
+                _registered_method=True)
+        self.SummarizeText = channel.unary_unary(
+                '/standpipe.v1.TextService/SummarizeText',
+                request_serializer=standpipe_dot_v1_dot_text__pb2.SummarizeTextRequest.SerializeToString,
+                response_deserializer=standpipe_dot_v1_dot_text__pb2.SummarizeTextResponse.FromString,
+                _registered_method=True)
+        self.TranslateText = channel.unary_unary(
+                '/standpipe.v1.TextService/TranslateText',
+                request_serializer=standpipe_dot_v1_dot_text__pb2.TranslateTextRequest.SerializeToString,
+                response_deserializer=standpipe_dot_v1_dot_text__pb2.TranslateTextResponse.FromString,
+                _registered_method=True)
+        self.TransformText = channel.unary_unary(
+                '/standpipe.v1.TextService/TransformText',
+                request_serializer=standpipe_dot_v1_dot_text__pb2.TransformTextRequest.SerializeToString,
+                response_deserializer=standpipe_dot_v1_dot_text__pb2.TransformTextResponse.FromString,
+                _registered_method=True)
 
 
 class TextServiceServicer:
-    """Tasks that read text.
+    """Tasks that read text. Items of one call and of concurrent calls are batched together; answers
+    keep the order of the inputs.
+
+    Every RPC: INVALID_ARGUMENT for no inputs, too many inputs or bytes, an unknown enum value, or,
+    with truncate off, a text that is too long; BadRequest names the field, such as "texts[3]".
     """
 
     def EmbedText(self, request, context):
         """Turns each text into one vector (the Hugging Face task feature-extraction, as
-        sentence-transformers pools it). Texts of one call and of concurrent calls are batched together.
+        sentence-transformers pools it). INVALID_ARGUMENT also for an unknown prompt.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
-        INVALID_ARGUMENT: no texts, too many texts or bytes, an unknown enum value or prompt, or, with
-        truncate off, a text that is too long; BadRequest names the field.
+    def RerankText(self, request, context):
+        """Scores each text's relevance to a query and sorts them, best first (text-ranking, as
+        sentence-transformers' CrossEncoder does).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClassifyText(self, request, context):
+        """Labels each text, or pair of texts: sentiment, topic, entailment, … (text-classification).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClassifyTextZeroShot(self, request, context):
+        """Labels each text with labels that the call brings (zero-shot-classification, on models of
+        natural language inference).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClassifyTokens(self, request, context):
+        """Labels the tokens of each text, or the entities that they form (token-classification): names,
+        parts of speech, corrections.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AnswerQuestion(self, request, context):
+        """Finds the answer to a question in a context of any length (question-answering, extractive).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AnswerTableQuestion(self, request, context):
+        """Answers questions about a table (table-question-answering, on TAPAS models).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FillMask(self, request, context):
+        """Proposes tokens for each mask of each text (fill-mask). INVALID_ARGUMENT also for a text
+        without the model's mask token.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SummarizeText(self, request, context):
+        """Shortens each text (summarization).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TranslateText(self, request, context):
+        """Translates each text (translation).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TransformText(self, request, context):
+        """Turns each text into another, as the model was trained to (text2text-generation).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -65,6 +194,56 @@ def add_TextServiceServicer_to_server(servicer, server):
                     request_deserializer=standpipe_dot_v1_dot_text__pb2.EmbedTextRequest.FromString,
                     response_serializer=standpipe_dot_v1_dot_text__pb2.EmbedTextResponse.SerializeToString,
             ),
+            'RerankText': grpc.unary_unary_rpc_method_handler(
+                    servicer.RerankText,
+                    request_deserializer=standpipe_dot_v1_dot_text__pb2.RerankTextRequest.FromString,
+                    response_serializer=standpipe_dot_v1_dot_text__pb2.RerankTextResponse.SerializeToString,
+            ),
+            'ClassifyText': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClassifyText,
+                    request_deserializer=standpipe_dot_v1_dot_text__pb2.ClassifyTextRequest.FromString,
+                    response_serializer=standpipe_dot_v1_dot_text__pb2.ClassifyTextResponse.SerializeToString,
+            ),
+            'ClassifyTextZeroShot': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClassifyTextZeroShot,
+                    request_deserializer=standpipe_dot_v1_dot_text__pb2.ClassifyTextZeroShotRequest.FromString,
+                    response_serializer=standpipe_dot_v1_dot_text__pb2.ClassifyTextZeroShotResponse.SerializeToString,
+            ),
+            'ClassifyTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClassifyTokens,
+                    request_deserializer=standpipe_dot_v1_dot_text__pb2.ClassifyTokensRequest.FromString,
+                    response_serializer=standpipe_dot_v1_dot_text__pb2.ClassifyTokensResponse.SerializeToString,
+            ),
+            'AnswerQuestion': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnswerQuestion,
+                    request_deserializer=standpipe_dot_v1_dot_text__pb2.AnswerQuestionRequest.FromString,
+                    response_serializer=standpipe_dot_v1_dot_text__pb2.AnswerQuestionResponse.SerializeToString,
+            ),
+            'AnswerTableQuestion': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnswerTableQuestion,
+                    request_deserializer=standpipe_dot_v1_dot_text__pb2.AnswerTableQuestionRequest.FromString,
+                    response_serializer=standpipe_dot_v1_dot_text__pb2.AnswerTableQuestionResponse.SerializeToString,
+            ),
+            'FillMask': grpc.unary_unary_rpc_method_handler(
+                    servicer.FillMask,
+                    request_deserializer=standpipe_dot_v1_dot_text__pb2.FillMaskRequest.FromString,
+                    response_serializer=standpipe_dot_v1_dot_text__pb2.FillMaskResponse.SerializeToString,
+            ),
+            'SummarizeText': grpc.unary_unary_rpc_method_handler(
+                    servicer.SummarizeText,
+                    request_deserializer=standpipe_dot_v1_dot_text__pb2.SummarizeTextRequest.FromString,
+                    response_serializer=standpipe_dot_v1_dot_text__pb2.SummarizeTextResponse.SerializeToString,
+            ),
+            'TranslateText': grpc.unary_unary_rpc_method_handler(
+                    servicer.TranslateText,
+                    request_deserializer=standpipe_dot_v1_dot_text__pb2.TranslateTextRequest.FromString,
+                    response_serializer=standpipe_dot_v1_dot_text__pb2.TranslateTextResponse.SerializeToString,
+            ),
+            'TransformText': grpc.unary_unary_rpc_method_handler(
+                    servicer.TransformText,
+                    request_deserializer=standpipe_dot_v1_dot_text__pb2.TransformTextRequest.FromString,
+                    response_serializer=standpipe_dot_v1_dot_text__pb2.TransformTextResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'standpipe.v1.TextService', rpc_method_handlers)
@@ -74,7 +253,11 @@ def add_TextServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TextService:
-    """Tasks that read text.
+    """Tasks that read text. Items of one call and of concurrent calls are batched together; answers
+    keep the order of the inputs.
+
+    Every RPC: INVALID_ARGUMENT for no inputs, too many inputs or bytes, an unknown enum value, or,
+    with truncate off, a text that is too long; BadRequest names the field, such as "texts[3]".
     """
 
     @staticmethod
@@ -94,6 +277,276 @@ class TextService:
             '/standpipe.v1.TextService/EmbedText',
             standpipe_dot_v1_dot_text__pb2.EmbedTextRequest.SerializeToString,
             standpipe_dot_v1_dot_text__pb2.EmbedTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RerankText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/standpipe.v1.TextService/RerankText',
+            standpipe_dot_v1_dot_text__pb2.RerankTextRequest.SerializeToString,
+            standpipe_dot_v1_dot_text__pb2.RerankTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClassifyText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/standpipe.v1.TextService/ClassifyText',
+            standpipe_dot_v1_dot_text__pb2.ClassifyTextRequest.SerializeToString,
+            standpipe_dot_v1_dot_text__pb2.ClassifyTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClassifyTextZeroShot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/standpipe.v1.TextService/ClassifyTextZeroShot',
+            standpipe_dot_v1_dot_text__pb2.ClassifyTextZeroShotRequest.SerializeToString,
+            standpipe_dot_v1_dot_text__pb2.ClassifyTextZeroShotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClassifyTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/standpipe.v1.TextService/ClassifyTokens',
+            standpipe_dot_v1_dot_text__pb2.ClassifyTokensRequest.SerializeToString,
+            standpipe_dot_v1_dot_text__pb2.ClassifyTokensResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnswerQuestion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/standpipe.v1.TextService/AnswerQuestion',
+            standpipe_dot_v1_dot_text__pb2.AnswerQuestionRequest.SerializeToString,
+            standpipe_dot_v1_dot_text__pb2.AnswerQuestionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnswerTableQuestion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/standpipe.v1.TextService/AnswerTableQuestion',
+            standpipe_dot_v1_dot_text__pb2.AnswerTableQuestionRequest.SerializeToString,
+            standpipe_dot_v1_dot_text__pb2.AnswerTableQuestionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FillMask(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/standpipe.v1.TextService/FillMask',
+            standpipe_dot_v1_dot_text__pb2.FillMaskRequest.SerializeToString,
+            standpipe_dot_v1_dot_text__pb2.FillMaskResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SummarizeText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/standpipe.v1.TextService/SummarizeText',
+            standpipe_dot_v1_dot_text__pb2.SummarizeTextRequest.SerializeToString,
+            standpipe_dot_v1_dot_text__pb2.SummarizeTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TranslateText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/standpipe.v1.TextService/TranslateText',
+            standpipe_dot_v1_dot_text__pb2.TranslateTextRequest.SerializeToString,
+            standpipe_dot_v1_dot_text__pb2.TranslateTextResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TransformText(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/standpipe.v1.TextService/TransformText',
+            standpipe_dot_v1_dot_text__pb2.TransformTextRequest.SerializeToString,
+            standpipe_dot_v1_dot_text__pb2.TransformTextResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,69 +1,105 @@
-"""Embedding models on OpenVINO, in two compiled forms.
+"""Models on OpenVINO; encoders in two compiled forms.
 
 Measured on two cores: single-thread streams side by side answer up to a third more texts a second than one
-stream of two threads, but take up to twice as long for a lone text. So a model is compiled both ways, and
+stream of two threads, but take up to twice as long for a lone text. So an encoder is compiled both ways, and
 each batch takes the form that fits: the wide one when nothing else runs or waits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import openvino
 from transformers import AutoConfig
 
-from standpipe_server.backends.encoder import INPUT_NAMES, EmbedRunner, Forward, Inputs, read_encoder
+from standpipe_server.backends.encoder import EncoderRunner, Forward, Inputs, check_inputs
 from standpipe_server.backends.machine import Machine
 from standpipe_server.backends.openvino.export import MODEL_FILE, exported
-from standpipe_server.backends.sentence import Floats
-from standpipe_server.backends.sources import resolve
-from standpipe_server.errors import ModelLoadError
-from standpipe_server.interfaces import LoadedModel, ModelSpec, Progress
+from standpipe_server.backends.reading import TextReader
+from standpipe_server.backends.seq2seq import Seq2SeqRunner, SeqModel
+from standpipe_server.backends.sources import Source
+from standpipe_server.interfaces import LoadedModel, ModelInfo, ModelSpec, Progress
+from standpipe_server.programs import Floats, Program
 
 _PRECISION = {"fp32": "f32", "bf16": "bf16"}
 # Measured: 16 texts of 24 tokens run as fast per text as 32, and leave less padding.
 _BATCH_COST = 448
+# A batch that writes takes one pass per token, whatever its size: larger ones are cheaper for long.
+_WRITING_COST = 4096
 
 
 class OpenVinoBackend:
     """Exports once, compiles at each load; one runner per stream."""
 
-    def load(self, spec: ModelSpec, progress: Progress) -> LoadedModel:
-        source = resolve(spec)
-        folder = exported(spec, source, progress)
+    def load(self, spec: ModelSpec, source: Source, program: Program, progress: Progress) -> LoadedModel:
+        folder = exported(spec, source, program.kind, progress)
         progress("compiling")
-        core = openvino.Core()
-        model = core.read_model(folder / MODEL_FILE)
-        names = frozenset(port.any_name for port in model.inputs)
-        if not names <= INPUT_NAMES:
-            raise ModelLoadError(
-                f"model {spec.name!r}: it takes {', '.join(names - INPUT_NAMES)}, not served"
-            )
-        encoder = read_encoder(source.folder, AutoConfig.from_pretrained(source.folder), names)
-        narrow, wide, streams = _compile(core, model, spec)
-        info = encoder.info(spec, source.revision)
-        runners = [EmbedRunner(encoder, _forward(narrow), _forward(wide)) for _ in range(streams)]
-        return LoadedModel(info, runners, _BATCH_COST)
+        return _WAYS[program.kind.way](spec, source, program, folder)
+
+
+def _encoder(spec: ModelSpec, source: Source, program: Program, folder: Path) -> LoadedModel:
+    core = openvino.Core()
+    model = core.read_model(folder / MODEL_FILE)
+    names = frozenset(port.any_name for port in model.inputs)
+    check_inputs(spec.name, names)
+    reader = TextReader(source.folder, AutoConfig.from_pretrained(source.folder))
+    heads = {kind: head(reader) for kind, head in program.heads.items()}
+    narrow, wide, streams = _compile(core, model, spec)
+    outputs = program.kind.outputs
+    runners = [
+        EncoderRunner(heads, reader, names, _forward(narrow, outputs), _forward(wide, outputs))
+        for _ in range(streams)
+    ]
+    info = ModelInfo.of(spec, source.revision, reader.max_tokens, heads.values())
+    return LoadedModel(info, runners, _BATCH_COST)
+
+
+def _seq2seq(spec: ModelSpec, source: Source, program: Program, folder: Path) -> LoadedModel:
+    from optimum.intel import OVModelForSeq2SeqLM
+
+    options = _shared(spec) | {"NUM_STREAMS": "1"}
+    model = OVModelForSeq2SeqLM.from_pretrained(folder, device="CPU", ov_config=options)
+    reader = SeqModel(source, model.config)
+    heads = {kind: head(reader) for kind, head in program.heads.items()}
+    info = ModelInfo.of(spec, source.revision, reader.max_tokens)
+    return LoadedModel(info, [Seq2SeqRunner(heads, reader, model, "cpu")], _WRITING_COST)
+
+
+_WAYS: dict[str, Callable[[ModelSpec, Source, Program, Path], LoadedModel]] = {
+    "encoder": _encoder,
+    "seq2seq": _seq2seq,
+}
+
+
+def _shared(spec: ModelSpec) -> dict[str, Any]:
+    """Options of every compiled form."""
+    return {
+        "INFERENCE_PRECISION_HINT": _PRECISION[spec.dtype],
+        "INFERENCE_NUM_THREADS": spec.threads or Machine().cores,
+    }
 
 
 def _compile(core: openvino.Core, model: openvino.Model, spec: ModelSpec) -> tuple[Any, Any, int]:
     """The form for many batches side by side, the form for one alone, and how many run side by side."""
-    threads = spec.threads or Machine().cores
-    streams = 1 if spec.hint == "latency" else spec.streams or threads
-    shared = {"INFERENCE_PRECISION_HINT": _PRECISION[spec.dtype], "INFERENCE_NUM_THREADS": threads}
+    shared = _shared(spec)
+    streams = 1 if spec.hint == "latency" else spec.streams or shared["INFERENCE_NUM_THREADS"]
     narrow = core.compile_model(model, "CPU", shared | {"NUM_STREAMS": streams})
     if streams == 1 or spec.hint == "throughput":
         return narrow, narrow, streams
     return narrow, core.compile_model(model, "CPU", shared | {"NUM_STREAMS": 1}), streams
 
 
-def _forward(model: Any) -> Forward:
+def _forward(model: Any, outputs: tuple[str, ...]) -> Forward:
     request = model.create_infer_request()
+    ports = [model.output(name) for name in outputs]
 
-    def forward(inputs: Inputs) -> Floats:
-        # The hidden state stays the request's own memory: it is pooled before the next call. A request must
-        # share memory always or never: doing now one, now the other crashed the process (OpenVINO 2026.4).
-        hidden: Floats = request.infer(dict(inputs), share_inputs=True, share_outputs=True)[0]
-        return hidden
+    def forward(inputs: Inputs) -> list[Floats]:
+        # The outputs stay the request's own memory: what is kept of them is copied before the next call. A
+        # request must share memory always or never: doing now one, now the other crashed the process
+        # (OpenVINO 2026.4).
+        results = request.infer(dict(inputs), share_inputs=True, share_outputs=True)
+        return [results[port] for port in ports]
 
     return forward

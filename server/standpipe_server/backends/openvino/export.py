@@ -1,8 +1,8 @@
 """Exported models, kept: each source is exported to OpenVINO's format once.
 
 A model is kept under a key of everything that the export depends on: the source, its revision or its files'
-sizes and times, the task, and the versions of the exporting libraries. The numeric type isn't part of it: the
-export holds the source's own numbers, and OpenVINO narrows them when it compiles.
+sizes and times, the kind of model, and the versions of the exporting libraries. The numeric type isn't part
+of it: the export holds the source's own numbers, and OpenVINO narrows them when it compiles.
 """
 
 from __future__ import annotations
@@ -15,50 +15,55 @@ import warnings
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
+
 from standpipe_server.backends.sources import Source
-from standpipe_server.errors import ModelLoadError
+from standpipe_server.backends.weights import load_weights
+from standpipe_server.errors import ExportError
 from standpipe_server.interfaces import ModelSpec, Progress
 from standpipe_server.paths import cache_folder, keep
+from standpipe_server.programs import Kind
 
 MODEL_FILE = "openvino_model.xml"
 _EXPORTERS = ("openvino", "optimum", "optimum-intel", "torch", "transformers")
 
 
-def exported(spec: ModelSpec, source: Source, progress: Progress) -> Path:
+def exported(spec: ModelSpec, source: Source, kind: Kind, progress: Progress) -> Path:
     """Folder of the exported model, from the cache where it is there.
 
     Raises:
-        ModelLoadError: Optimum can't export the model.
+        ExportError: Optimum can't export the model.
+        ModelLoadError: Its files hold no weights for what is asked of it.
     """
-    folder = cache_folder() / "openvino" / _key(spec, source)
-    if (folder / MODEL_FILE).is_file():
+    folder = cache_folder() / "openvino" / _key(spec, source, kind)
+    if folder.is_dir():
         return folder
     progress("exporting to OpenVINO, once")
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".export-"))
     try:
-        _export(source.folder, scratch)
+        load_weights(source, kind, torch.float32)
+        _export(source.folder, scratch, kind)
         keep(scratch, folder)
-    except (ValueError, OSError, RuntimeError) as error:
-        raise ModelLoadError(f"model {spec.name!r}: Optimum can't export it to OpenVINO: {error}") from error
+    except (ValueError, OSError, RuntimeError, KeyError, NotImplementedError) as error:
+        raise ExportError(f"model {spec.name!r}: Optimum can't export it to OpenVINO: {error}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
 
 
-def _export(source: Path, target: Path) -> None:
+def _export(source: Path, target: Path, kind: Kind) -> None:
     with warnings.catch_warnings():
         # Tracing warns of every branch that it fixes; the parity tests hold what comes out.
         warnings.simplefilter("ignore")
-        from optimum.intel import OVModelForFeatureExtraction
+        from optimum import intel
 
-        model = OVModelForFeatureExtraction.from_pretrained(
-            source, export=True, compile=False, load_in_8bit=False
-        )
+        exporter = getattr(intel, kind.optimum)
+        model = exporter.from_pretrained(source, export=True, compile=False, load_in_8bit=False)
         model.save_pretrained(target)
 
 
-def _key(spec: ModelSpec, source: Source) -> str:
+def _key(spec: ModelSpec, source: Source, kind: Kind) -> str:
     files = sorted(path for path in source.folder.rglob("*") if path.is_file())
     facts = {
         "source": str(source.folder),
@@ -67,7 +72,7 @@ def _key(spec: ModelSpec, source: Source) -> str:
             (str(path.relative_to(source.folder)), path.stat().st_size, path.stat().st_mtime_ns)
             for path in files
         ],
-        "task": spec.task,
+        "class": kind.optimum,
         "exporters": {name: version(name) for name in _EXPORTERS},
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,182 @@
+"""Every RPC, declared once for both clients: its stub's method, its request, what comes of its response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from typing import Generic, ParamSpec, Protocol, TypeVar
+
+import grpc
+import numpy as np
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from standpipe import requests
+from standpipe.results import Answer, ChatPrompt, Entity, Fill, Label, Ranked, TableAnswer, Token, Tokens
+from standpipe.v1 import (
+    models_pb2,
+    models_pb2_grpc,
+    text_pb2,
+    text_pb2_grpc,
+    tokenizers_pb2_grpc,
+)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+RequestT = TypeVar("RequestT", bound=Message)
+ResponseT = TypeVar("ResponseT", bound=Message)
+ResultT = TypeVar("ResultT")
+
+
+class Stubs(Protocol):
+    """What both clients have: a generated stub for each service."""
+
+    @property
+    def text(self) -> text_pb2_grpc.TextServiceStub: ...
+
+    @property
+    def tokenizers(self) -> tokenizers_pb2_grpc.TokenizerServiceStub: ...
+
+    @property
+    def models(self) -> models_pb2_grpc.ModelServiceStub: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc(Generic[P, RequestT, ResponseT, ResultT]):
+    """One RPC.
+
+    Attributes:
+        method: Finds it among a client's stubs.
+        request: Makes its request of a method's arguments.
+        result: What the method returns, made of the response.
+    """
+
+    method: Callable[[Stubs], grpc.UnaryUnaryMultiCallable[RequestT, ResponseT]]
+    request: Callable[P, RequestT]
+    result: Callable[[ResponseT], ResultT]
+
+
+def _each(kind: type[T], messages: Iterable[Message]) -> list[T]:
+    """Messages as dataclasses whose fields have the same names."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type] # all are dataclasses
+    return [kind(*[getattr(message, name) for name in names]) for message in messages]
+
+
+def _vectors(response: text_pb2.EmbedTextResponse) -> NDArray[np.float32]:
+    packed = np.frombuffer(response.packed, dtype="<f4").astype(np.float32)
+    return packed.reshape(-1, response.dimensions)
+
+
+def _labels(results: Iterable[text_pb2.LabelScores]) -> list[list[Label]]:
+    return [_each(Label, result.labels) for result in results]
+
+
+def _table_answer(result: text_pb2.TableAnswer) -> TableAnswer:
+    places = tuple((place.row, place.column) for place in result.coordinates)
+    return TableAnswer(result.answer, places, tuple(result.cells), result.aggregator)
+
+
+EMBED_TEXT = Rpc(lambda stubs: stubs.text.EmbedText, requests.embed_text_request, _vectors)
+
+RERANK_TEXT = Rpc(
+    lambda stubs: stubs.text.RerankText,
+    requests.rerank_text_request,
+    lambda response: _each(Ranked, response.results),
+)
+
+CLASSIFY_TEXT = Rpc(
+    lambda stubs: stubs.text.ClassifyText,
+    requests.classify_text_request,
+    lambda response: _labels(response.results),
+)
+
+CLASSIFY_TEXT_ZERO_SHOT = Rpc(
+    lambda stubs: stubs.text.ClassifyTextZeroShot,
+    requests.classify_text_zero_shot_request,
+    lambda response: _labels(response.results),
+)
+
+CLASSIFY_TOKENS = Rpc(
+    lambda stubs: stubs.text.ClassifyTokens,
+    requests.classify_tokens_request,
+    lambda response: [_each(Entity, result.entities) for result in response.results],
+)
+
+ANSWER_QUESTION = Rpc(
+    lambda stubs: stubs.text.AnswerQuestion,
+    requests.answer_question_request,
+    lambda response: [_each(Answer, result.answers) for result in response.results],
+)
+
+ANSWER_TABLE_QUESTION = Rpc(
+    lambda stubs: stubs.text.AnswerTableQuestion,
+    requests.answer_table_question_request,
+    lambda response: [_table_answer(result) for result in response.results],
+)
+
+FILL_MASK = Rpc(
+    lambda stubs: stubs.text.FillMask,
+    requests.fill_mask_request,
+    lambda response: [[_each(Fill, mask.fills) for mask in result.masks] for result in response.results],
+)
+
+SUMMARIZE_TEXT = Rpc(
+    lambda stubs: stubs.text.SummarizeText,
+    requests.summarize_text_request,
+    lambda response: [result.summary_text for result in response.results],
+)
+
+TRANSLATE_TEXT = Rpc(
+    lambda stubs: stubs.text.TranslateText,
+    requests.translate_text_request,
+    lambda response: [result.translation_text for result in response.results],
+)
+
+TRANSFORM_TEXT = Rpc(
+    lambda stubs: stubs.text.TransformText,
+    requests.transform_text_request,
+    lambda response: [result.generated_text for result in response.results],
+)
+
+TOKENIZE = Rpc(
+    lambda stubs: stubs.tokenizers.Tokenize,
+    requests.tokenize_request,
+    lambda response: [
+        Tokens(tuple(_each(Token, result.tokens)), result.overflowing) for result in response.results
+    ],
+)
+
+DETOKENIZE = Rpc(
+    lambda stubs: stubs.tokenizers.Detokenize,
+    requests.detokenize_request,
+    lambda response: list(response.texts),
+)
+
+APPLY_CHAT_TEMPLATE = Rpc(
+    lambda stubs: stubs.tokenizers.ApplyChatTemplate,
+    requests.apply_chat_template_request,
+    lambda response: ChatPrompt(response.text, tuple(response.ids)),
+)
+
+
+def _list_tasks() -> models_pb2.ListTasksRequest:
+    return models_pb2.ListTasksRequest()
+
+
+def _list_models(task: str) -> models_pb2.ListModelsRequest:
+    return models_pb2.ListModelsRequest(task=task)
+
+
+def _get_model(model: str) -> models_pb2.GetModelRequest:
+    return models_pb2.GetModelRequest(model=model)
+
+
+def _model(response: models_pb2.GetModelResponse) -> models_pb2.Model:
+    return response.model
+
+
+LIST_TASKS = Rpc(lambda stubs: stubs.models.ListTasks, _list_tasks, lambda response: list(response.tasks))
+
+LIST_MODELS = Rpc(lambda stubs: stubs.models.ListModels, _list_models, lambda response: list(response.models))
+
+GET_MODEL = Rpc(lambda stubs: stubs.models.GetModel, _get_model, _model)

@@ -1,0 +1,164 @@
+"""What the clients' methods return, where it isn't an array, a text or a message of the contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A label and how sure the model is of it.
+
+    Attributes:
+        label: As the model, or the call, names it.
+        score: Between 0 and 1, unless raw outputs were asked for.
+    """
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A text's place in a ranking.
+
+    Attributes:
+        index: Which of the call's texts, from 0.
+        score: How relevant it is; higher is more.
+        text: The text; empty unless ``return_texts`` was asked for.
+    """
+
+    index: int
+    score: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A token, or a group of them, that has a label; ``text[start:end]`` is how the text has it.
+
+    Attributes:
+        entity: The label of a token; empty for a group.
+        entity_group: The label of a group; empty for a token.
+        score: Between 0 and 1.
+        word: As the model's tokenizer writes it.
+        start: Where it starts in the text, in characters (code points), from 0.
+        end: Where it ends, exclusive.
+        index: Position among the model's tokens; 0 for a group.
+    """
+
+    entity: str
+    entity_group: str
+    score: float
+    word: str
+    start: int
+    end: int
+    index: int
+
+    @property
+    def label(self) -> str:
+        """The label, of a token or of a group."""
+        return self.entity_group or self.entity
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that stands in a context: ``context[start:end]``.
+
+    Attributes:
+        answer: The words; empty for "no answer".
+        score: Between 0 and 1.
+        start: Where it starts in the context, in characters (code points), from 0.
+        end: Where it ends, exclusive.
+    """
+
+    answer: str
+    score: float
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class TableAnswer:
+    """An answer from a table.
+
+    Attributes:
+        answer: The cells joined, after what to do with them: "SUM > 2, 3".
+        coordinates: Row and column of each cell, from 0, headings not counted.
+        cells: What the cells hold.
+        aggregator: "SUM", "AVERAGE", "COUNT" or "NONE"; empty for models without.
+    """
+
+    answer: str
+    coordinates: tuple[tuple[int, int], ...]
+    cells: tuple[str, ...]
+    aggregator: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A proposal for a mask.
+
+    Attributes:
+        score: Probability over the whole vocabulary.
+        token: Id of the token.
+        token_str: The token as text.
+        sequence: The text with the proposal in the mask's place.
+    """
+
+    score: float
+    token: int
+    token_str: str
+    sequence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token.
+
+    Attributes:
+        id: Its number in the vocabulary.
+        token: As the vocabulary writes it: "##ing".
+        start: Where it starts in its text, in characters (code points), from 0.
+        end: Where it ends, exclusive; as ``start`` for what isn't in the text.
+        special: The tokenizer added it.
+        type_id: 1 for the second text of a pair, else 0.
+    """
+
+    id: int
+    token: str
+    start: int
+    end: int
+    special: bool
+    type_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """A text's tokens.
+
+    Attributes:
+        tokens: In order.
+        overflowing: How many were cut.
+    """
+
+    tokens: tuple[Token, ...]
+    overflowing: int
+
+    @property
+    def ids(self) -> list[int]:
+        """The tokens' numbers, as ``detokenize`` takes them."""
+        return [token.id for token in self.tokens]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatPrompt:
+    """A conversation as a model reads it.
+
+    Attributes:
+        text: The whole.
+        ids: Its token ids; empty unless ``tokenize`` was asked for.
+    """
+
+    text: str
+    ids: tuple[int, ...]

@@ -1,0 +1,124 @@
+"""``standpipe call``: any RPC of a running server, found by its descriptor.
+
+A client like any other: it knows the contract, and nothing of the server it belongs to.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from google.protobuf import json_format
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from standpipe import CallError, Client, contract
+
+
+class RequestError(Exception):
+    """What was typed makes no request; the message says why, in one line."""
+
+
+def rpc_of(name: str) -> MethodDescriptor:
+    """The RPC that is meant.
+
+    Raises:
+        RequestError: There is none of that name.
+    """
+    try:
+        return contract.find(name)
+    except LookupError as error:
+        raise RequestError(f"{error.args[0]}; `standpipe call` lists them all") from error
+
+
+def request_of(rpc: MethodDescriptor, text: str, *, example: bool, model: str) -> Message:
+    """The request to send.
+
+    Args:
+        rpc: What it is for.
+        text: Its JSON, ``@FILE`` for a file's, ``-`` for that on standard input; empty for an empty request.
+        example: Take the shipped example instead.
+        model: Written into the field of that name; empty to leave it.
+
+    Raises:
+        RequestError: There is no request in it.
+    """
+    if text and example:
+        raise RequestError("--json and --example exclude each other")
+    request = contract.example(rpc) if example else _parse(rpc, _read(text) if text else "{}")
+    if model:
+        if "model" not in request.DESCRIPTOR.fields_by_name:
+            raise RequestError(f"--model: {rpc.name} names no model")
+        try:
+            request.model = model  # type: ignore[attr-defined] # just looked up
+        except UnicodeEncodeError as error:
+            raise RequestError(f"--model: {model!r} isn't UTF-8") from error
+    return request
+
+
+def send(address: str, rpc: MethodDescriptor, request: Message, timeout: float) -> str:
+    """The response as JSON, with the fields that are zero or empty too: index 0 is an index.
+
+    Raises:
+        CallError: The server, or the way to it, refuses. Nothing is retried: a person waits.
+    """
+    with Client(address, timeout=timeout, retry=False) as client:
+        response = client.call(contract.callable_on(client.channel, rpc), request)
+    return to_json(response, zeros=True)
+
+
+def to_json(message: Message, *, zeros: bool) -> str:
+    """A message in proto3's JSON, indented."""
+    return json_format.MessageToJson(message, always_print_fields_with_no_presence=zeros, ensure_ascii=False)
+
+
+def refusal(error: CallError) -> str:
+    """All that a refusal tells: a line for the status, and one for each of its details."""
+    lines = [f"{error.code.name}: {error.message}"]
+    for field, problem in error.fields.items():
+        lines.append(f"field: {field}" + ("" if problem == error.message else f": {problem}"))
+    if error.reason:
+        details = ", ".join(f"{name} {value}" for name, value in error.metadata.items())
+        lines.append(f"reason: {error.reason}" + (f" ({details})" if details else ""))
+    if error.retry_after is not None:
+        lines.append(f"worth a retry after {error.retry_after:.3g} s")
+    return "\n  ".join(lines)
+
+
+def rpcs_table() -> Table:
+    """Every RPC, service by service, and what it does."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("RPC", no_wrap=True)
+    table.add_column("what it does")
+    service = ""
+    for rpc in contract.methods().values():
+        if rpc.containing_service.full_name != service:
+            service = rpc.containing_service.full_name
+            table.add_row(f"[dim]{service}[/]", "")
+        table.add_row(f"  {rpc.name}", escape(contract.about(rpc)))
+    return table
+
+
+def _read(text: str) -> str:
+    try:
+        if text == "-":
+            return sys.stdin.buffer.read().decode()
+        return Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text
+    except OSError as error:
+        raise RequestError(f"--json: {error.filename or 'standard input'}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"--json: what is read isn't UTF-8: {error}") from error
+
+
+def _parse(rpc: MethodDescriptor, text: str) -> Message:
+    if not text.lstrip().startswith("{"):
+        raise RequestError("--json: a request is a JSON object, {…}; @FILE reads a file, - standard input")
+    try:
+        return json_format.Parse(text, contract.empty_request(rpc))
+    except json_format.ParseError as error:
+        # Some of protobuf's messages fill several lines.
+        problem = " ".join(str(error).split())
+        raise RequestError(f"--json: no {rpc.input_type.name}: {problem}") from error

@@ -1,0 +1,122 @@
+"""ClassifyTextZeroShot: texts into scored labels that the call brings.
+
+Each text and label is one call to the model: does the text entail the sentence that the label completes?
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from standpipe.v1 import text_pb2
+from standpipe_server.errors import InvalidInputError
+from standpipe_server.interfaces import Call, Output
+from standpipe_server.programs import SEQUENCE_CLASSIFIER, Batch, Cut, Encoding, Floats, TextModel
+from standpipe_server.tasks.base import (
+    InputLimits,
+    Task,
+    check_limit,
+    check_texts,
+    optional,
+    text_cost,
+)
+from standpipe_server.tasks.labels import one_each, sequence_rows, softmax, to_message, warm_up
+
+_TEMPLATE = "This example is {}."
+# The hypothesis is what is asked: it is never cut.
+_CUT = Cut(first_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroShotParameters:
+    """Nothing of it depends on the call: labels and template are in the texts."""
+
+
+class ZeroShotHead:
+    """Gives the logits of "it doesn't follow" and "it follows", (2,)."""
+
+    def __init__(self, model: TextModel) -> None:
+        self._model = model
+        entails = [
+            index for label, index in model.config.label2id.items() if str(label).lower().startswith("entail")
+        ]
+        # As the library decides: the last label where none is called entailment, and what contradicts is the
+        # first label, or the last where the first entails.
+        entailment = entails[0] if entails else -1
+        self._columns = [-1 if entailment == 0 else 0, entailment]
+
+    def read(self, calls: Sequence[Call], *, spread: bool) -> list[list[Encoding] | Exception]:
+        return one_each(
+            self._model.encode([call.input for call in calls], [_CUT] * len(calls), spread=spread)
+        )
+
+    def rows(self, batch: Batch, parameters: ZeroShotParameters) -> list[Floats]:
+        return sequence_rows(batch)
+
+    def answer(self, call: Call, encodings: Sequence[Encoding], rows: Sequence[Floats]) -> Floats:
+        return rows[0][self._columns]
+
+
+def _decode(request: text_pb2.ClassifyTextZeroShotRequest, limits: InputLimits) -> list[Call]:
+    check_texts(request.texts, "texts", limits)
+    labels = request.candidate_labels
+    if not labels:
+        raise InvalidInputError("candidate_labels is empty: send at least one", "candidate_labels")
+    check_limit(len(labels), "candidate_labels", "max_labels", limits.max_labels, "candidate_labels")
+    pairs = len(request.texts) * len(labels)
+    what = f"pairs ({len(request.texts)} texts × {len(labels)} labels)"
+    check_limit(pairs, "candidate_labels", "max_queue", limits.max_queue, what)
+    template = optional(request, "hypothesis_template", _TEMPLATE)
+    if "{}" not in template:
+        raise InvalidInputError(
+            f'{template!r} has no "{{}}" for the label to stand in', "hypothesis_template"
+        )
+    fixed, places = len(template.encode()), template.count("{}")
+    for index, label in enumerate(labels):
+        # Before the hypothesis is made: a short template may hold a label a thousand times.
+        size, field = fixed + places * len(label.encode()), f"candidate_labels[{index}]"
+        check_limit(size, field, "max_text_bytes", limits.max_text_bytes, "bytes with the template")
+    hypotheses = [template.replace("{}", label) for label in labels]
+    return [
+        Call((text, hypothesis), ZeroShotParameters(), f"texts[{index}]")
+        for index, text in enumerate(request.texts)
+        for hypothesis in hypotheses
+    ]
+
+
+def _encode(
+    outputs: Sequence[Output], request: text_pb2.ClassifyTextZeroShotRequest
+) -> text_pb2.ClassifyTextZeroShotResponse:
+    labels = list(request.candidate_labels)
+    alone = optional(request, "multi_label", False) or len(labels) == 1
+    response = text_pb2.ClassifyTextZeroShotResponse()
+    for logits in _by_text(outputs, len(labels)):
+        scores = softmax(logits)[:, 1] if alone else softmax(logits[:, 1])
+        # Reversed, so that equal scores stand as the library has them.
+        order = scores.argsort()[::-1]
+        response.results.append(to_message((labels[index], scores[index].item()) for index in order))
+    return response
+
+
+def _by_text(outputs: Sequence[Output], labels: int) -> Iterator[Floats]:
+    """The logits of each text, (labels, 2)."""
+    for start in range(0, len(outputs), labels):
+        yield np.stack([output.value for output in outputs[start : start + labels]])
+
+
+CLASSIFY_TEXT_ZERO_SHOT = Task(
+    name="zero-shot-classification",
+    rpc="standpipe.v1.TextService.ClassifyTextZeroShot",
+    request=text_pb2.ClassifyTextZeroShotRequest,
+    response=text_pb2.ClassifyTextZeroShotResponse,
+    kind=SEQUENCE_CLASSIFIER,
+    parameters=ZeroShotParameters,
+    head=ZeroShotHead,
+    decode=_decode,
+    encode=_encode,
+    cost=text_cost,
+    default=("facebook/bart-large-mnli", "d7645e1"),
+    warm_up=warm_up(ZeroShotParameters(), pairs=True),
+)

@@ -1,0 +1,60 @@
+"""SummarizeText: texts into shorter ones.
+
+Source: the summarization pipeline of transformers 4, which transformers 5 no longer has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from standpipe.v1 import text_pb2
+from standpipe_server.interfaces import Call, Output
+from standpipe_server.programs import SEQ2SEQ, Prompt
+from standpipe_server.tasks.base import InputLimits, Task, check_texts, text_cost, texts_to_calls
+from standpipe_server.tasks.writing import BRIEF, PlainHead, WriteParameters, generation, warm_up
+
+
+class SummarizeParameters(WriteParameters):
+    """How to write."""
+
+
+class SummarizeHead(PlainHead):
+    """Puts before the text what the model's files ask for, such as T5's "summarize: "."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        specific = getattr(model.config, "task_specific_params", None) or {}
+        self._prefix: str = specific.get("summarization", {}).get("prefix") or ""
+
+    def prompt(self, call: Call) -> Prompt:
+        return Prompt(self._prefix + call.input)
+
+
+def _decode(request: text_pb2.SummarizeTextRequest, limits: InputLimits) -> list[Call]:
+    check_texts(request.texts, "texts", limits)
+    return texts_to_calls(request.texts, SummarizeParameters(generation(request, limits)))
+
+
+def _encode(outputs: Sequence[Output], _: text_pb2.SummarizeTextRequest) -> text_pb2.SummarizeTextResponse:
+    response = text_pb2.SummarizeTextResponse()
+    for output in outputs:
+        response.results.add(summary_text=output.value.text, generated_tokens=output.value.tokens)
+    return response
+
+
+SUMMARIZE_TEXT = Task(
+    name="summarization",
+    rpc="standpipe.v1.TextService.SummarizeText",
+    request=text_pb2.SummarizeTextRequest,
+    response=text_pb2.SummarizeTextResponse,
+    kind=SEQ2SEQ,
+    parameters=SummarizeParameters,
+    head=SummarizeHead,
+    decode=_decode,
+    encode=_encode,
+    cost=text_cost,
+    mixes=False,
+    default=("sshleifer/distilbart-cnn-12-6", "a4f8f3e"),
+    warm_up=warm_up(SummarizeParameters(BRIEF)),
+)

@@ -1,0 +1,105 @@
+"""The servers that the parity tests ask: models with random weights, and the demo models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from parity.cases import ON_OPENVINO, TINY
+from standpipe_bench.server_process import ServerProcess, server_process
+from standpipe_server import demo_models
+from tiny_models import (
+    BIO,
+    NLI,
+    byte_pairs,
+    save_tiny_encoder,
+    save_tiny_marian,
+    save_tiny_nllb,
+    save_tiny_t5,
+    save_tiny_tapas,
+)
+
+_CLASSIFIER = "AutoModelForSequenceClassification"
+_MAKERS: dict[str, Callable[[Path], Path]] = {
+    "plain": save_tiny_encoder,
+    "ranker": lambda folder: save_tiny_encoder(folder, head=_CLASSIFIER, labels=["entailment"]),
+    "nli": lambda folder: save_tiny_encoder(folder, head=_CLASSIFIER, labels=NLI),
+    "several": lambda folder: save_tiny_encoder(
+        folder, head=_CLASSIFIER, labels=["red", "wet"], problem_type="multi_label_classification"
+    ),
+    "regression": lambda folder: save_tiny_encoder(
+        folder, head=_CLASSIFIER, labels=["stars"], problem_type="regression"
+    ),
+    "tagger": lambda folder: save_tiny_encoder(folder, head="AutoModelForTokenClassification", labels=BIO),
+    "speller": lambda folder: save_tiny_encoder(
+        folder,
+        head="AutoModelForTokenClassification",
+        labels=BIO,
+        max_tokens=128,
+        tokenizer=byte_pairs(),
+        type_vocab_size=2,
+    ),
+    "masked": lambda folder: save_tiny_encoder(folder, head="AutoModelForMaskedLM"),
+    "reader": lambda folder: save_tiny_encoder(folder, head="AutoModelForQuestionAnswering"),
+    "tables": save_tiny_tapas,
+    "t5": save_tiny_t5,
+    "marian": save_tiny_marian,
+    "nllb": save_tiny_nllb,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of the models with random weights, by name."""
+    home = tmp_path_factory.mktemp("tiny")
+    return {name: make(home / name) for name, make in _MAKERS.items()}
+
+
+@pytest.fixture(scope="session")
+def tiny_parity_server(
+    tiny_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    """Each of them on torch, and on OpenVINO where it can be, in fp32."""
+    models = [
+        (f"{name}-{backend}", tiny_folders[name], task, backend, "fp32")
+        for name, (task, _) in TINY.items()
+        for backend in (("torch", "openvino") if name in ON_OPENVINO else ("torch",))
+    ]
+    with server_process(["--config", str(_config(tmp_path_factory, models))]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def demo_folders() -> dict[str, Path]:
+    """Folders of the demo models, which set-up fetched, by name."""
+    return {
+        recipe.name: demo_models.fetch(recipe, lambda done, total: None) for recipe in demo_models.RECIPES
+    }
+
+
+@pytest.fixture(scope="session")
+def demo_parity_server(
+    demo_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
+    """Each demo model on torch in fp32, and as the server would choose."""
+    models = [
+        (f"{recipe.name}-{form}", demo_folders[recipe.name], "+".join(recipe.tasks), backend, dtype)
+        for recipe in demo_models.RECIPES
+        for form, backend, dtype in (("torch", "torch", "fp32"), ("auto", "auto", "auto"))
+    ]
+    with server_process(["--config", str(_config(tmp_path_factory, models))]) as server:
+        yield server
+
+
+def _config(tmp_path_factory: pytest.TempPathFactory, models: list[tuple[str, Path, str, str, str]]) -> Path:
+    """A TOML file with those models: name, folder, tasks, backend, dtype."""
+    keys = ("name", "source", "task", "backend", "dtype")
+    tables = (
+        "\n".join(["[[model]]", *(f'{key} = "{value}"' for key, value in zip(keys, model, strict=True))])
+        for model in models
+    )
+    path = tmp_path_factory.mktemp("config") / "standpipe.toml"
+    path.write_text("\n\n".join(tables), encoding="utf-8")
+    return path

@@ -1,0 +1,159 @@
+"""Every task's answers are the library's: one table, on random and on real weights, alone and in company."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from parity.cases import CASES, INVALID, MISTAKES, ON_OPENVINO, REAL_CASES, SPECIAL, TINY, Request
+from parity.comparing import differences
+from parity.oracles import ORACLES
+from standpipe import CallError, contract
+from standpipe_bench.server_process import ServerProcess
+from standpipe_server import demo_models
+from standpipe_server.tasks import MODEL_TASKS, TASKS
+
+TOLERANCE = {"torch": 1e-5, "openvino": 1e-4, "auto": 2e-2}
+RPC_OF = {name: task.rpc.rpartition(".")[2] for name, task in MODEL_TASKS.items()}
+
+
+def build(rpc: str, request: Request, model: str) -> Message:
+    return json_format.ParseDict(request | {"model": model}, contract.empty_request(contract.find(rpc)))
+
+
+def plain(response: Message) -> dict[str, Any]:
+    """A response as the oracles write it."""
+    found: dict[str, Any] = json_format.MessageToDict(
+        response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
+    assert found.pop("metadata")["model"]
+    return found
+
+
+def expected(rpc: str, folder: Path, request: Message) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        # What the library says of its own words and windows isn't about ours.
+        warnings.simplefilter("ignore")
+        return ORACLES[rpc](folder, request)
+
+
+def tiny_cases() -> Iterator[tuple[str, str, str, Request]]:
+    for name, (_, rpcs) in TINY.items():
+        for backend in ("torch", "openvino") if name in ON_OPENVINO else ("torch",):
+            for rpc in rpcs:
+                for request in [*CASES[rpc], *SPECIAL.get(name, {}).get(rpc, [])]:
+                    yield name, backend, rpc, request
+
+
+def demo_cases() -> Iterator[tuple[str, str, str, Request]]:
+    for recipe in demo_models.RECIPES:
+        for form in ("torch", "auto"):
+            for rpc in [*(RPC_OF[task] for task in recipe.tasks), "Tokenize", "Detokenize"]:
+                for request in REAL_CASES[rpc]:
+                    yield recipe.name, form, rpc, request
+
+
+def name_of(value: object) -> str:
+    return value if isinstance(value, str) else "request"
+
+
+def test_every_task_has_an_oracle_cases_a_model_and_an_invalid_request() -> None:
+    rpcs = {task.rpc.rpartition(".")[2] for task in TASKS}
+    assert rpcs == set(ORACLES) == set(CASES) == set(INVALID)
+    assert rpcs == {rpc for _, _, rpc, _ in tiny_cases()}
+    for recipe in demo_models.RECIPES:
+        assert {RPC_OF[task] for task in recipe.tasks} <= set(REAL_CASES)
+
+
+def check(server: ServerProcess, folder: Path, name: str, form: str, rpc: str, request: Request) -> None:
+    method = contract.find(rpc)
+    message = build(rpc, request, f"{name}-{form}")
+    with grpc.insecure_channel(server.address) as channel:
+        response = contract.callable_on(channel, method)(message, timeout=60)
+    theirs = expected(rpc, folder, message)
+    assert theirs, "the oracle gave nothing to compare with"
+    assert [] == differences(plain(response), theirs, TOLERANCE[form])
+
+
+@pytest.mark.parametrize(("name", "form", "rpc", "request_"), list(tiny_cases()), ids=name_of)
+def test_a_tiny_model_answers_as_the_library(
+    tiny_parity_server: ServerProcess,
+    tiny_folders: dict[str, Path],
+    name: str,
+    form: str,
+    rpc: str,
+    request_: Request,
+) -> None:
+    check(tiny_parity_server, tiny_folders[name], name, form, rpc, request_)
+
+
+@pytest.mark.parametrize(("name", "form", "rpc", "request_"), list(demo_cases()), ids=name_of)
+def test_a_demo_model_answers_as_the_library(
+    demo_parity_server: ServerProcess,
+    demo_folders: dict[str, Path],
+    name: str,
+    form: str,
+    rpc: str,
+    request_: Request,
+) -> None:
+    check(demo_parity_server, demo_folders[name], name, form, rpc, request_)
+
+
+MODEL_FOR = {rpc: name for name, (_, rpcs) in reversed(TINY.items()) for rpc in rpcs}
+
+
+@pytest.mark.parametrize("rpc", CASES)
+async def test_32_calls_at_once_and_an_invalid_one_answer_as_each_alone(
+    tiny_parity_server: ServerProcess, tiny_folders: dict[str, Path], rpc: str
+) -> None:
+    """Different lengths and different parameters, all in the queue together."""
+    name = MODEL_FOR[rpc]
+    bad, field = INVALID[rpc]
+    requests = [*CASES[rpc] * 32][:31]
+    messages = [build(rpc, request, f"{name}-torch") for request in requests]
+    messages.insert(13, build(rpc, bad, f"{name}-torch"))
+    method = contract.find(rpc)
+    async with grpc.aio.insecure_channel(tiny_parity_server.address) as channel:
+        call: Any = channel.unary_unary(
+            f"/{method.containing_service.full_name}/{method.name}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
+        answers = await asyncio.gather(
+            *(call(message, timeout=60) for message in messages), return_exceptions=True
+        )
+    refusal = answers.pop(13)
+    assert isinstance(refusal, grpc.RpcError)
+    error = CallError(refusal)
+    assert (grpc.StatusCode.INVALID_ARGUMENT, [field]) == (error.code, list(error.fields))
+    for request, answer in zip(requests[: len(CASES[rpc])], answers, strict=False):
+        assert isinstance(answer, Message), answer
+        theirs = expected(rpc, tiny_folders[name], build(rpc, request, ""))
+        assert [] == differences(plain(answer), theirs, TOLERANCE["torch"])
+    first = [plain(answer) for answer in answers[: len(CASES[rpc])] if isinstance(answer, Message)]
+    for index, answer in enumerate(answers):
+        assert isinstance(answer, Message), answer
+        assert [] == differences(plain(answer), first[index % len(first)], TOLERANCE["torch"])
+
+
+@pytest.mark.parametrize(("rpc", "request_", "field"), MISTAKES, ids=name_of)
+def test_a_mistake_is_refused_with_the_name_of_its_field(
+    tiny_parity_server: ServerProcess, rpc: str, request_: Request, field: str
+) -> None:
+    message = build(rpc, request_, f"{MODEL_FOR[rpc]}-torch")
+    with (
+        grpc.insecure_channel(tiny_parity_server.address) as channel,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        contract.callable_on(channel, contract.find(rpc))(message, timeout=60)
+    error = CallError(caught.value)
+    assert (grpc.StatusCode.INVALID_ARGUMENT, [field]) == (error.code, list(error.fields))

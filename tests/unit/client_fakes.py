@@ -1,0 +1,168 @@
+"""A channel that answers from a table, and an answer for each RPC."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import grpc
+import numpy as np
+from google.protobuf.message import Message
+
+from standpipe import Client
+from standpipe.v1 import (
+    models_pb2,
+    models_pb2_grpc,
+    text_pb2,
+    text_pb2_grpc,
+    tokenizers_pb2,
+    tokenizers_pb2_grpc,
+)
+
+LABELS = text_pb2.LabelScores(
+    labels=[text_pb2.LabelScore(label="wet", score=0.75), text_pb2.LabelScore(label="dry", score=0.25)]
+)
+
+ANSWERS: dict[str, Message] = {
+    "EmbedText": text_pb2.EmbedTextResponse(
+        packed=np.array([[1, 0], [0.5, 0.25]], "<f4").tobytes(),
+        embeddings=[text_pb2.Embedding(values=[1, 0]), text_pb2.Embedding(values=[0.5, 0.25])],
+        dimensions=2,
+    ),
+    "RerankText": text_pb2.RerankTextResponse(
+        results=[
+            text_pb2.RankedText(index=1, score=0.75, text="b"),
+            text_pb2.RankedText(index=0, score=0.5, text="a"),
+        ]
+    ),
+    "ClassifyText": text_pb2.ClassifyTextResponse(results=[LABELS, text_pb2.LabelScores()]),
+    "ClassifyTextZeroShot": text_pb2.ClassifyTextZeroShotResponse(results=[LABELS]),
+    "ClassifyTokens": text_pb2.ClassifyTokensResponse(
+        results=[
+            text_pb2.Entities(
+                entities=[
+                    text_pb2.Entity(entity="B-LOC", score=0.5, word="nice", start=3, end=7, index=2),
+                    text_pb2.Entity(entity_group="LOC", score=0.25, word="paris", start=8, end=13),
+                ]
+            ),
+            text_pb2.Entities(),
+        ]
+    ),
+    "AnswerQuestion": text_pb2.AnswerQuestionResponse(
+        results=[
+            text_pb2.Answers(answers=[text_pb2.Answer(answer="a hose", score=0.5, start=4, end=10)]),
+            text_pb2.Answers(),
+        ]
+    ),
+    "AnswerTableQuestion": text_pb2.AnswerTableQuestionResponse(
+        results=[
+            text_pb2.TableAnswer(
+                answer="SUM > 2, 3",
+                coordinates=[
+                    text_pb2.CellCoordinates(row=0, column=1),
+                    text_pb2.CellCoordinates(row=2, column=1),
+                ],
+                cells=["2", "3"],
+                aggregator="SUM",
+            )
+        ]
+    ),
+    "FillMask": text_pb2.FillMaskResponse(
+        results=[
+            text_pb2.FilledText(
+                masks=[
+                    text_pb2.MaskFills(
+                        fills=[
+                            text_pb2.MaskFill(score=0.5, token=7, token_str="pipe", sequence="a pipe hose")
+                        ]
+                    ),
+                    text_pb2.MaskFills(
+                        fills=[text_pb2.MaskFill(score=0.25, token=9, token_str="hose", sequence="a hose")]
+                    ),
+                ]
+            )
+        ]
+    ),
+    "SummarizeText": text_pb2.SummarizeTextResponse(results=[text_pb2.Summary(summary_text="short")]),
+    "TranslateText": text_pb2.TranslateTextResponse(results=[text_pb2.Translation(translation_text="kurz")]),
+    "TransformText": text_pb2.TransformTextResponse(
+        results=[text_pb2.TransformedText(generated_text="changed", generated_tokens=2)]
+    ),
+    "Tokenize": tokenizers_pb2.TokenizeResponse(
+        results=[
+            tokenizers_pb2.Tokens(
+                tokens=[
+                    tokenizers_pb2.Token(id=101, token="[CLS]", special=True),
+                    tokenizers_pb2.Token(id=7, token="##pipe", start=5, end=9, type_id=1),
+                ],
+                overflowing=3,
+            )
+        ]
+    ),
+    "Detokenize": tokenizers_pb2.DetokenizeResponse(texts=["one", ""]),
+    "ApplyChatTemplate": tokenizers_pb2.ApplyChatTemplateResponse(text="<user> hi", ids=[5, 6]),
+    "ListTasks": models_pb2.ListTasksResponse(
+        tasks=[
+            models_pb2.Task(name="fill-mask", rpc="standpipe.v1.TextService.FillMask", served=True),
+            models_pb2.Task(
+                name="summarization", rpc="standpipe.v1.TextService.SummarizeText", default_model="who/cut"
+            ),
+        ]
+    ),
+    "ListModels": models_pb2.ListModelsResponse(
+        models=[models_pb2.Model(name="m", revision="7"), models_pb2.Model(name="n", source="folder")]
+    ),
+    "GetModel": models_pb2.GetModelResponse(
+        model=models_pb2.Model(name="m", backend="torch", device="cpu", dtype="fp32", reason="because")
+    ),
+}
+
+
+class FakeChannel:
+    """Answers each RPC as a table says; an exception there is raised.
+
+    Args:
+        answers: By the RPC's short name.
+        asynchronous: Answer as a channel of grpc.aio does.
+    """
+
+    def __init__(self, answers: Mapping[str, Message | Exception], *, asynchronous: bool = False) -> None:
+        self.calls: list[tuple[str, Message, float, Any]] = []
+        self._answers = answers
+        self._asynchronous = asynchronous
+
+    def unary_unary(self, path: str, *_: object, **__: object) -> Callable[..., Any]:
+        def call(request: Message, *, timeout: float, metadata: Any) -> Message:
+            self.calls.append((path, request, timeout, metadata))
+            answer = self._answers[path.rpartition("/")[2]]
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        async def later(request: Message, *, timeout: float, metadata: Any) -> Message:
+            return call(request, timeout=timeout, metadata=metadata)
+
+        return later if self._asynchronous else call
+
+
+def put_on(client: Any, channel: FakeChannel) -> None:
+    """Let a client, of either kind, call a fake channel."""
+    fake: Any = channel
+    client.channel = fake
+    client.text = text_pb2_grpc.TextServiceStub(fake)
+    client.tokenizers = tokenizers_pb2_grpc.TokenizerServiceStub(fake)
+    client.models = models_pb2_grpc.ModelServiceStub(fake)
+
+
+def fake_client(answers: Mapping[str, Message | Exception]) -> tuple[Client, FakeChannel]:
+    """A client, and the channel that it calls."""
+    client = Client("127.0.0.1:1", timeout=7.0, metadata=[("x-key", "1")])
+    client.close()
+    channel = FakeChannel(answers)
+    put_on(client, channel)
+    return client, channel
+
+
+def refused(code: grpc.StatusCode, message: str) -> grpc.aio.AioRpcError:
+    """What a refused call raises, on either kind of channel."""
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details=message)

@@ -1,0 +1,229 @@
+"""``standpipe call`` as it is typed, against a server in this process that answers from a table."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from client_fakes import ANSWERS
+from google.protobuf import json_format
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from standpipe import contract
+from standpipe.v1 import text_pb2
+
+with warnings.catch_warnings():
+    # typer's own, about click.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from click.testing import Result
+    from typer.testing import CliRunner
+
+    from standpipe_server.cli import app
+
+RPCS = list(contract.methods().values())
+DETAILS: tuple[Message, ...] = (
+    error_details_pb2.ErrorInfo(reason="QUEUE_FULL", metadata={"limit": "max_queue"}),
+    error_details_pb2.BadRequest(
+        field_violations=[
+            error_details_pb2.BadRequest.FieldViolation(field="texts[0]", description="no good"),
+            error_details_pb2.BadRequest.FieldViolation(field="top_k", description="too many"),
+        ]
+    ),
+    error_details_pb2.RetryInfo(retry_delay=Duration(nanos=500_000_000)),
+)
+
+
+class TableServer(grpc.GenericRpcHandler):
+    """Answers as ANSWERS says, and refuses texts that hold "bad" with every detail there is."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, Message]] = []
+
+    def service(self, details: grpc.HandlerCallDetails) -> Any:
+        rpc = contract.find(details.method)
+
+        def answer(data: bytes, context: grpc.ServicerContext) -> bytes:
+            request = contract.empty_request(rpc)
+            request.ParseFromString(data)
+            self.requests.append((rpc.name, request))
+            if "bad" in getattr(request, "texts", ()):
+                status = status_pb2.Status(code=8, message="no good")
+                for detail in DETAILS:
+                    status.details.append(AnyMessage())
+                    status.details[-1].Pack(detail)
+                context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no good")
+            return ANSWERS[rpc.name].SerializeToString()
+
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[TableServer, str]]:
+    handler = TableServer()
+    with ThreadPoolExecutor(1) as threads:
+        server = grpc.server(threads, handlers=[handler])
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        yield handler, address
+        server.stop(None).wait()
+
+
+@pytest.fixture
+def server(served: tuple[TableServer, str]) -> TableServer:
+    served[0].requests.clear()
+    return served[0]
+
+
+@pytest.fixture
+def address(served: tuple[TableServer, str]) -> str:
+    return served[1]
+
+
+def typed(*words: str, stdin: bytes = b"") -> Result:
+    result = CliRunner().invoke(app, ["call", *words], input=stdin, env={"COLUMNS": "200", "NO_COLOR": "1"})
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def test_without_a_name_every_rpc_is_listed_with_what_it_does() -> None:
+    said = typed().stdout
+    assert all(f" {rpc.name} " in said for rpc in RPCS)
+    assert "standpipe.v1.TokenizerService" in said
+    assert "Turns token ids back into text." in said
+
+
+@pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.name)
+def test_the_example_of_any_rpc_is_sent_and_answered(
+    server: TableServer, address: str, rpc: MethodDescriptor
+) -> None:
+    result = typed(rpc.name, "--example", "--address", address)
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert [(rpc.name, contract.example(rpc))] == server.requests
+    answer = type(ANSWERS[rpc.name])()
+    assert ANSWERS[rpc.name] == json_format.Parse(result.stdout, answer)
+
+
+def test_a_request_in_json_is_answered_in_json_zeros_too(server: TableServer, address: str) -> None:
+    request = '{"query": "q", "texts": ["a", "ü"], "topK": 2}'
+    result = typed("standpipe.v1.TextService.RerankText", "--json", request, "--address", address)
+    assert [
+        ("RerankText", text_pb2.RerankTextRequest(query="q", texts=["a", "ü"], top_k=2))
+    ] == server.requests
+    assert {"index": 0, "score": 0.5, "text": "a"} == json.loads(result.stdout)["results"][1]
+    assert '\n  "results": [' in result.stdout
+
+
+def test_a_request_may_come_from_a_file_or_standard_input(
+    server: TableServer, address: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "request.json"
+    file.write_text('{"texts": ["ü"]}', encoding="utf-8")
+    typed("ClassifyText", "--json", f"@{file}", "--address", address)
+    typed("ClassifyText", "--json", "-", "--address", address, stdin=' {"texts": ["ü"]}\n'.encode())
+    assert [("ClassifyText", text_pb2.ClassifyTextRequest(texts=["ü"]))] * 2 == server.requests
+
+
+def test_without_a_request_an_empty_one_is_sent(server: TableServer, address: str) -> None:
+    typed("ClassifyText", "--address", address)
+    assert [("ClassifyText", text_pb2.ClassifyTextRequest())] == server.requests
+
+
+def test_the_model_can_be_said_beside_the_request(server: TableServer, address: str) -> None:
+    typed("FillMask", "--example", "--model", "mine", "--address", address)
+    ((_, request),) = server.requests
+    expected: Any = contract.example(contract.find("FillMask"))
+    expected.model = "mine"
+    assert expected == request
+
+
+def test_what_is_sent_can_be_shown_without_disturbing_the_answer(server: TableServer, address: str) -> None:
+    result = typed("GetModel", "--example", "--verbose", "--address", address)
+    assert "standpipe.v1.ModelService.GetModel {" in result.stderr
+    assert '"model": "all-MiniLM-L6-v2"' in result.stderr
+    assert "model" in json.loads(result.stdout)
+
+
+def test_a_refusal_tells_the_status_the_field_and_the_reason(server: TableServer, address: str) -> None:
+    result = typed("ClassifyText", "--json", '{"texts": ["bad"]}', "--address", address)
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert [
+        "standpipe: RESOURCE_EXHAUSTED: no good",
+        "  field: texts[0]",
+        "  field: top_k: too many",
+        "  reason: QUEUE_FULL (limit max_queue)",
+        "  worth a retry after 0.5 s",
+    ] == result.stderr.splitlines()
+
+
+def test_no_server_at_all_is_told_at_once() -> None:
+    result = typed("ListTasks", "--address", "127.0.0.1:1", "--timeout", "5")
+    assert 1 == result.exit_code
+    assert result.stderr.startswith("standpipe: UNAVAILABLE: ")
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ('{"texts": ["a"', "Expecting"),
+        ('["a"]', "a request is a JSON object"),
+        ("null", "a request is a JSON object"),
+        ('{"text": ["a"]}', 'no field named "text"'),
+        ('{"texts": "a"}', "repeated field texts must be in []"),
+        ('{"texts": ["a"], "texts": ["b"]}', "duplicate key texts"),
+        ('{"topK": -1}', "out of range"),
+        ('{"functionToApply": "SOFTMAX"}', "Invalid enum value SOFTMAX"),
+        (r'{"texts": ["\ud800"]}', "surrogate"),
+        ('{"texts": ' + "[" * 100_000, "recursion"),
+        ("@no/such/file.json", "no/such/file.json: No such file or directory"),
+        ("@", "Is a directory"),
+    ],
+)
+def test_a_mistake_in_the_json_is_told_in_one_line(
+    server: TableServer, address: str, given: str, problem: str
+) -> None:
+    result = typed("ClassifyText", "--json", given, "--address", address)
+    assert (2, "") == (result.exit_code, result.stdout)
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("standpipe: --json: ")
+    assert problem in line
+    assert [] == server.requests
+
+
+def test_a_lone_surrogate_is_no_traceback_where_a_struct_holds_it(address: str) -> None:
+    request = r'{"templateVariables": {"a": "\ud800"}}'
+    result = typed("ApplyChatTemplate", "--json", request, "--address", address)
+    assert 2 == result.exit_code
+    assert "surrogates not allowed" in result.stderr
+
+
+def test_standard_input_that_is_no_text_is_told(address: str) -> None:
+    result = typed("ClassifyText", "--json", "-", "--address", address, stdin=b'{"texts": ["\xff"]}')
+    assert 2 == result.exit_code
+    assert "isn't UTF-8" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["ClasifyText"], "no RPC is called 'ClasifyText'; near: ClassifyText"),
+        (["xyzzy"], "no RPC is called 'xyzzy'; `standpipe call` lists them all"),
+        (["EmbedText", "--json", "{}", "--example"], "--json and --example exclude each other"),
+        (["ListTasks", "--model", "m"], "--model: ListTasks names no model"),
+        (["EmbedText", "--model", "\udcff"], "--model: '\\udcff' isn't UTF-8"),
+    ],
+)
+def test_a_mistake_in_what_is_typed_is_told(words: list[str], problem: str) -> None:
+    result = typed(*words)
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert problem in result.stderr

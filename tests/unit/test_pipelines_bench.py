@@ -1,0 +1,162 @@
+"""What ``standpipe-bench pipelines`` reckons with: its inputs, its turns, its ratios. No model, no server."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from rich.console import Console
+
+from standpipe.v1 import text_pb2
+from standpipe_bench.comparison import Comparison, Goal
+from standpipe_bench.neighbours import Neighbours
+from standpipe_bench.payloads import (
+    classify_requests,
+    mixed_pairs,
+    mixed_texts,
+    numbers_to_spell,
+    rerank_requests,
+    transform_requests,
+)
+from standpipe_bench.pipelines import Figures, Load, best_size, goals, library_rate, measure
+from standpipe_bench.tables import goals_table
+
+
+@pytest.mark.parametrize("make", [mixed_texts, mixed_pairs, numbers_to_spell])
+def test_the_same_seed_gives_the_same_inputs_and_another_gives_others(
+    make: Callable[[int, int], list[object]],
+) -> None:
+    assert make(50, 1) == make(50, 1)
+    assert make(50, 1) != make(50, 2)
+    assert 50 == len(make(50, 1))
+
+
+def test_inputs_are_of_10_to_60_tokens_and_spread_over_all_of_that() -> None:
+    # A word is a token; a text has two special tokens, a pair three.
+    texts = [len(text.split()) + 2 for text in mixed_texts(500, seed=1)]
+    pairs = [len(f"{query} {text}".split()) + 3 for query, text in mixed_pairs(500, seed=1)]
+    for lengths in (texts, pairs):
+        assert min(lengths) >= 10
+        assert max(lengths) <= 60
+        assert max(lengths) - min(lengths) > 40
+
+
+def test_numbers_are_of_every_size() -> None:
+    numbers = [text.removeprefix("spell in English: ") for text in numbers_to_spell(12, seed=1)]
+    assert [1, 2, 3, 4, 5, 6] * 2 == [len(number) for number in numbers]
+
+
+def test_both_sides_get_the_same_inputs() -> None:
+    pairs, texts = mixed_pairs(3, seed=1), mixed_texts(3, seed=1)
+    reranks = [text_pb2.RerankTextRequest.FromString(one) for one in first(rerank_requests(pairs), 6)]
+    assert pairs * 2 == [(one.query, one.texts[0]) for one in reranks]
+    labels = [text_pb2.ClassifyTextRequest.FromString(one) for one in first(classify_requests(texts), 6)]
+    assert texts * 2 == [one.texts[0] for one in labels]
+    changes = [
+        text_pb2.TransformTextRequest.FromString(one) for one in first(transform_requests(texts, 7), 6)
+    ]
+    assert [(text, 7) for text in texts * 2] == [
+        (one.texts[0], one.parameters.max_new_tokens) for one in changes
+    ]
+
+
+def first(requests: Iterator[bytes], count: int) -> list[bytes]:
+    return list(itertools.islice(requests, count))
+
+
+def test_a_round_measures_each_side_once_in_turns() -> None:
+    order: list[str] = []
+
+    def rate(name: str, value: float) -> Callable[[], float]:
+        def measured() -> float:
+            order.append(name)
+            return value
+
+        return measured
+
+    loads = [
+        Load("ranks", rate("s", 90.0), rate("1", 10.0), 6.0, {8: rate("8", 30.0), 16: rate("16", 40.0)}, 2.0),
+        Load("writes", rate("w", 8.0), rate("g", 4.0), 3.0),
+    ]
+    figures = measure(loads, rounds=2)
+    assert ["1", "s", "8", "16", "g", "w"] * 2 == order
+    assert Figures([90.0] * 2, [10.0] * 2, {8: [30.0] * 2, 16: [40.0] * 2}) == figures[0]
+    assert Figures([8.0] * 2, [4.0] * 2) == figures[1]
+
+
+def test_the_best_batch_size_is_that_of_the_greatest_median() -> None:
+    # One lucky round isn't enough.
+    assert 16 == best_size({8: [99.0, 30.0, 31.0], 16: [40.0, 41.0, 42.0], 32: [20.0, 90.0, 20.0]})
+
+
+def test_goals_hold_the_served_calls_against_single_calls_and_the_best_batches() -> None:
+    load = Load("ranks", never, never, 6.0, {8: never, 16: never}, 2.0)
+    figures = Figures([70.0, 50.0, 60.0], [10.0, 10.0, 10.0], {8: [20.0, 20.0, 20.0], 16: [30.0, 40.0, 35.0]})
+    single, batched = goals(load, figures)
+    assert ("single calls", 6.0, 6.0, True) == (single.against, single.wanted, single.ratio(), single.met())
+    assert ("batches of 16", 2.0, False) == (batched.against, batched.wanted, batched.met())
+    assert batched.ratio() == pytest.approx(60 / 35)
+
+
+def test_a_load_without_batches_has_one_goal() -> None:
+    (goal,) = goals(Load("writes", never, never, 3.0), Figures([8.0], [2.0]))
+    assert (4.0, True) == (goal.ratio(), goal.met())
+
+
+def never() -> float:
+    raise AssertionError("nothing is to be measured")
+
+
+def test_the_table_says_what_is_wanted_and_whether_it_is_met() -> None:
+    table = goals_table(
+        [
+            Goal(Comparison("ranks", [10.0, 10.0, 10.0], [70.0, 50.0, 60.0]), "single calls", 6.0),
+            Goal(Comparison("writes", [10.0], [25.0]), "single calls", 3.0),
+        ]
+    )
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    console.print(table)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    (ranks,) = [line for line in lines if "ranks" in line]
+    (writes,) = [line for line in lines if "writes" in line]
+    assert ["ranks", "single", "calls", "10", "60", "6.00", "5.00–7.00", "≥", "6", "met"] == ranks.split()
+    assert ["2.50", "2.50–2.50", "≥", "3", "missed"] == writes.split()[5:]
+
+
+def test_the_library_s_pace_counts_inputs_and_takes_all_of_them_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("standpipe_bench.pipelines.WARM_UP", 0.01)
+    given: list[Sequence[int]] = []
+
+    def way(part: Sequence[int]) -> None:
+        given.append(part)
+        time.sleep(0.01)
+
+    rate = library_rate(way, [1, 2, 3, 4, 5, 6], count=2, seconds=0.1)
+    assert [[1, 2], [3, 4], [5, 6], [1, 2]] == given[:4]
+    # At most two inputs each 10 ms; a busy machine may be slower.
+    assert 0 < rate <= 200
+
+
+def test_what_takes_longer_than_the_measurement_is_still_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("standpipe_bench.pipelines.WARM_UP", 0.0)
+    rate = library_rate(lambda part: time.sleep(0.02), [1, 2, 3], count=3, seconds=0.001)
+    assert 0 < rate <= 150
+
+
+def test_own_work_isn_t_the_neighbours() -> None:
+    neighbours = Neighbours()
+    assert 0 <= neighbours.share() <= 1
+
+
+def test_measuring_a_running_server_needs_no_model_library() -> None:
+    heavy = ("torch", "transformers", "openvino", "standpipe_server")
+    code = f"import standpipe_bench.cli, sys; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "[]\n" == done.stdout
