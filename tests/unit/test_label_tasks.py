@@ -336,5 +336,5 @@ def test_a_ranker_has_one_label_and_a_score_between_0_and_1_unless_raw() -> None
     assert 3.0 == head.answer(Call(("q", "t"), RerankParameters(raw=True)), (), row)
     score = head.answer(Call(("q", "t"), RerankParameters()), (), row)
     assert 1 / (1 + math.exp(-3)) == pytest.approx(score)
-    with pytest.raises(ModelLoadError, match="m: its 2 labels don't rank"):
+    with pytest.raises(ModelLoadError, match="its 2 labels don't rank"):
         RerankHead(labelled("a", "b"))

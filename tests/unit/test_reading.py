@@ -348,7 +348,7 @@ def test_a_model_reads_as_many_tokens_as_the_lower_of_its_limits(
 def test_a_tokenizer_without_a_fast_form_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = SimpleNamespace(is_fast=False)
     monkeypatch.setattr("standpipe_server.backends.reading.load_tokenizer", lambda _: slow)
-    with pytest.raises(ModelLoadError, match=rf"{tmp_path.name}: its tokenizer has no fast \(Rust\) form"):
+    with pytest.raises(ModelLoadError, match=r"its tokenizer has no fast \(Rust\) form"):
         TextReader(tmp_path, SimpleNamespace())
 
 

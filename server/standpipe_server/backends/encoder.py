@@ -87,14 +87,14 @@ class EncoderRunner:
         return rows
 
 
-def check_inputs(name: str, input_names: frozenset[str]) -> None:
+def check_inputs(input_names: frozenset[str]) -> None:
     """Refuse a model that reads more than text.
 
     Raises:
         ModelLoadError: It does.
     """
     if not input_names <= INPUT_NAMES:
-        raise ModelLoadError(f"model {name!r}: it takes {', '.join(input_names - INPUT_NAMES)}, not served")
+        raise ModelLoadError(f"it takes {', '.join(input_names - INPUT_NAMES)}, not served")
 
 
 def _parts(encodings: Sequence[Encoding], max_padded: int) -> Iterator[list[int]]:

@@ -31,7 +31,7 @@ def load(spec: ModelSpec, program: Program, progress: Progress, facts: Facts | N
         if spec.backend != "auto":
             raise
         # Whoever leaves the choice to the server wants the model served, and to know why so.
-        return _load(spec, source, program, progress, facts, no_export=str(error))
+        return _load(spec, source, program, progress, facts, no_export=str(error.__cause__))
 
 
 def _load(
@@ -41,8 +41,8 @@ def _load(
     try:
         loaded = backend(chosen.backend).load(chosen, source, program, progress)
         tokenizer = _tokenizer(source, program)
-    except ModelLoadError:
-        raise
+    except ModelLoadError as error:
+        raise type(error)(f"model {spec.name!r}: {error}") from error
     # Libraries refuse files in whatever way they like.
     except Exception as error:
         raise ModelLoadError(f"model {spec.name!r}: {chosen.backend} can't load it: {error}") from error

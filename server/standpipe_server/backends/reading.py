@@ -40,7 +40,7 @@ class TextReader:
         self.config = config
         self.tokenizer = load_tokenizer(folder)
         if not self.tokenizer.is_fast:
-            raise ModelLoadError(f"{folder.name}: its tokenizer has no fast (Rust) form, which serving needs")
+            raise ModelLoadError("its tokenizer has no fast (Rust) form, which serving needs")
         self.max_tokens = token_limit(self.tokenizer, config)
         self._fast = Tokenizer.from_str(self.tokenizer.backend_tokenizer.to_str())
         self._fast.no_truncation()

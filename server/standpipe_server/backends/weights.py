@@ -30,7 +30,7 @@ def load_weights(source: Source, kind: Kind, dtype: torch.dtype) -> Any:
     missing = [name for name in report["missing_keys"] if kind is not FEATURES]
     if missing:
         raise ModelLoadError(
-            f"{source.folder.name}: its files hold no weights for {', '.join(sorted(missing)[:3])}, which a "
+            f"its files hold no weights for {', '.join(sorted(missing)[:3])}, which a "
             f"{type(model).__name__} needs: it wasn't trained for this task"
         )
     return model

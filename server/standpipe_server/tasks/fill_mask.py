@@ -56,7 +56,7 @@ class FillHead:
         self._tokenizer = model.tokenizer
         self._mask = model.tokenizer.mask_token_id
         if self._mask is None:
-            raise ModelLoadError(f"{model.folder.name}: its tokenizer has no mask token")
+            raise ModelLoadError("its tokenizer has no mask token")
         self._vocabulary: dict[str, int] = model.tokenizer.get_vocab()
 
     def read(self, calls: Sequence[Call], *, spread: bool) -> list[list[Encoding] | Exception]:

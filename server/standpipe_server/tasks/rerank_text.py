@@ -37,9 +37,7 @@ class RerankHead:
 
     def __init__(self, model: TextModel) -> None:
         if model.config.num_labels != 1:
-            raise ModelLoadError(
-                f"{model.folder.name}: its {model.config.num_labels} labels don't rank; a ranker has one"
-            )
+            raise ModelLoadError(f"its {model.config.num_labels} labels don't rank; a ranker has one")
         self._model = model
 
     def read(self, calls: Sequence[Call], *, spread: bool) -> list[list[Encoding] | Exception]:

@@ -62,12 +62,11 @@ def read_recipe(folder: Path) -> Recipe:
     unknown = [kind for kind in kinds if kind not in _MODULES]
     if unknown:
         raise ModelLoadError(
-            f"{folder.name}: its sentence-transformers module {unknown[0]} isn't served; "
-            f"served are {', '.join(_MODULES)}"
+            f"its sentence-transformers module {unknown[0]} isn't served; served are {', '.join(_MODULES)}"
         )
     pooling = _json(kinds["Pooling"] / "config.json") if "Pooling" in kinds else {}
     if not pooling.get("include_prompt", True):
-        raise ModelLoadError(f"{folder.name}: pooling without the prompt's tokens isn't served")
+        raise ModelLoadError("pooling without the prompt's tokens isn't served")
     transformer = _json(folder / "sentence_bert_config.json")
     config = _json(folder / "config_sentence_transformers.json")
     return Recipe(

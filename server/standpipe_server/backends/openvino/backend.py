@@ -43,7 +43,7 @@ def _encoder(spec: ModelSpec, source: Source, program: Program, folder: Path) ->
     core = openvino.Core()
     model = core.read_model(folder / MODEL_FILE)
     names = frozenset(port.any_name for port in model.inputs)
-    check_inputs(spec.name, names)
+    check_inputs(names)
     reader = TextReader(source.folder, AutoConfig.from_pretrained(source.folder))
     heads = {kind: head(reader) for kind, head in program.heads.items()}
     narrow, wide, streams = _compile(core, model, spec)

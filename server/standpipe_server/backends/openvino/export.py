@@ -46,7 +46,7 @@ def exported(spec: ModelSpec, source: Source, kind: Kind, progress: Progress) ->
         _export(source.folder, scratch, kind)
         keep(scratch, folder)
     except (ValueError, OSError, RuntimeError, KeyError, NotImplementedError) as error:
-        raise ExportError(f"model {spec.name!r}: Optimum can't export it to OpenVINO: {error}") from error
+        raise ExportError(f"Optimum can't export it to OpenVINO: {error}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
