@@ -5,18 +5,21 @@ from collections.abc import Sequence
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from standpipe_bench.in_process import demo_folder
 from standpipe_bench.payloads import texts
-from standpipe_server import demo_models
 from standpipe_server.backends.load import load
-from standpipe_server.interfaces import BackendName, Call, EmbedParameters, LoadedModel, ModelSpec, Outcome
+from standpipe_server.interfaces import BackendName, Call, LoadedModel, ModelSpec, Outcome
+from standpipe_server.tasks import program_for
+from standpipe_server.tasks.embed_text import EmbedParameters
+
+TASK = "feature-extraction"
 
 
 @pytest.fixture(scope="module", params=["openvino", "torch"])
 def model(request: pytest.FixtureRequest) -> LoadedModel:
-    recipe = demo_models.RECIPES[0]
-    folder = demo_models.fetch(recipe, lambda done, total: None)
     backend: BackendName = request.param
-    return load(ModelSpec(recipe.name, str(folder), recipe.task, backend=backend), lambda step: None)
+    spec = ModelSpec("demo", str(demo_folder(TASK)), (TASK,), backend=backend)
+    return load(spec, program_for(spec.tasks), lambda step: None)
 
 
 @pytest.mark.parametrize("size", [1, 8, 32])

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Coroutine
+import statistics
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
+from google.protobuf.json_format import MessageToDict
 from rich.console import Console
 
 from standpipe import Client
-from standpipe_bench.closed_loop import ClosedLoop, drive
+from standpipe_bench.closed_loop import ClosedLoop, drive, on_fast_loop
 from standpipe_bench.demo import call_everything
 from standpipe_bench.environment import environment
-from standpipe_bench.payloads import RPC, embed_requests
+from standpipe_bench.neighbours import QUIET, Neighbours
+from standpipe_bench.payloads import EMBED_TEXT, embed_requests
 from standpipe_bench.server_process import server_process
 from standpipe_bench.statistics import summarize
-from standpipe_bench.tables import Run, calls_table, ratio_table, runs_table
+from standpipe_bench.tables import Run, calls_table, goals_table, ratio_table, runs_table
 from standpipe_bench.targets import GrpcTarget, NullTarget, Target, open_channel
-
-T = TypeVar("T")
 
 app = typer.Typer(
     help="Measure inference servers.",
@@ -48,7 +47,7 @@ def run(
 ) -> None:
     """Measure EmbedText of a running server in a closed loop, beside a null target: the tool's own cost."""
     loop = ClosedLoop(concurrency, warm_up, duration)
-    runs = _drive(_run(address, model, items, words, loop))
+    runs = on_fast_loop(_run(address, model, items, words, loop))
     console.print(runs_table(runs))
     _write(output, {"environment": environment(), "runs": _json(runs)})
 
@@ -63,7 +62,7 @@ def demo(
     with server_process(["--log-level", "warning"]) as server:
         with Client(server.address) as client:
             console.print(calls_table(call_everything(client)))
-        runs = _drive(_run(server.address, "", items=1, words=17, loop=ClosedLoop(64, 1.0, duration)))
+        runs = on_fast_loop(_run(server.address, "", items=1, words=17, loop=ClosedLoop(64, 1.0, duration)))
         console.print(runs_table(runs))
     console.print("The server has stopped. Next: make serve, or standpipe serve --help")
     _write(output, {"environment": environment(), "runs": _json(runs)})
@@ -76,17 +75,19 @@ def overhead(
     output: Json = None,
 ) -> None:
     """Start a server and compare it with the same model in-process, in turns, as ratios."""
-    # Imported here: only this command needs the server's backends.
-    from standpipe_bench.in_process import in_process
+    # Imported here: it needs the server's backends, which `run` does without.
+    from standpipe_bench.in_process import demo_folder, in_process
     from standpipe_bench.overhead import compare
 
-    options = ["--log-level", "warning", *(["--model", model] if model else [])]
+    # One model only, so that nothing else takes memory or threads.
+    served = model or f"demo={demo_folder('feature-extraction')}"
+    options = ["--log-level", "warning", "--model", served]
     with (
         server_process(options) as server,
         Client(server.address) as client,
         in_process(client.list_models()[0]) as ask,
     ):
-        throughput, latency = _drive(compare(server.address, ask, rounds))
+        throughput, latency = on_fast_loop(compare(server.address, ask, rounds))
     console.print(ratio_table("throughput in texts/s, against the fastest in-process setting", throughput))
     console.print(ratio_table("lone calls in ms (p50), against in-process calls that idle as long", latency))
     _write(
@@ -99,11 +100,63 @@ def overhead(
     )
 
 
+@app.command()
+def pipelines(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of all measurements.")] = 5,
+    duration: Annotated[float, typer.Option(min=0.1, help="Seconds of each measurement.")] = 2.0,
+    seq2seq: Annotated[
+        Path | None, typer.Option(help="Folder of a model that writes; the demo model's unless given.")
+    ] = None,
+    output: Json = None,
+) -> None:
+    """Start a server and compare it with the library's own pipelines in this process, in turns, as ratios."""
+    # Imported here: they need model libraries, which `run` does without.
+    from standpipe_bench.in_process import demo_folder
+    from standpipe_bench.library import Classifier, Writer
+    from standpipe_bench.pipelines import (
+        MAX_NEW_TOKENS,
+        classify_load,
+        goals,
+        measure,
+        rerank_load,
+        transform_load,
+    )
+
+    ranker = demo_folder("text-ranking")
+    writer = seq2seq or demo_folder("text2text-generation")
+    options = ["--log-level", "warning"]
+    options += ["--model", f"ranker={ranker}:text-ranking+text-classification"]
+    options += ["--model", f"writer={writer}:text2text-generation"]
+    with server_process(options) as server, Client(server.address) as client:
+        models = client.list_models()
+        devices = {model.name: model.device for model in models}
+        classifier = Classifier(ranker, devices["ranker"])
+        loads = [
+            rerank_load(server.address, classifier, duration),
+            classify_load(server.address, classifier, duration),
+            transform_load(server.address, Writer(writer, devices["writer"], MAX_NEW_TOKENS), duration),
+        ]
+        own = [server.process.pid]
+        figures = measure(loads, rounds, watch=lambda: Neighbours(own).share)
+    found = [goal for load, figure in zip(loads, figures, strict=True) for goal in goals(load, figure)]
+    console.print(goals_table(found))
+    console.print(_busy([share for figure in figures for share in figure.others]))
+    _write(
+        output,
+        {
+            "environment": environment(),
+            "models": [MessageToDict(model, preserving_proto_field_name=True) for model in models],
+            "goals": [asdict(goal) | {"ratio": goal.ratio(), "met": goal.met()} for goal in found],
+            "figures": {load.name: asdict(figure) for load, figure in zip(loads, figures, strict=True)},
+        },
+    )
+
+
 async def _run(address: str, model: str, items: int, words: int, loop: ClosedLoop) -> list[Run]:
     channel = open_channel(address)
     null = ClosedLoop(loop.concurrency, warm_up=0.1, duration=min(1.0, loop.duration))
     try:
-        server = GrpcTarget(channel, RPC, embed_requests(items, words, 1, model), items)
+        server = GrpcTarget(channel, EMBED_TEXT, embed_requests(items, words, 1, model), items)
         plan: list[tuple[Target, ClosedLoop]] = [(NullTarget(), null), (server, loop)]
         return [
             (
@@ -118,14 +171,12 @@ async def _run(address: str, model: str, items: int, words: int, loop: ClosedLoo
         await channel.close()
 
 
-def _drive(work: Coroutine[Any, Any, T]) -> T:
-    """Run on the faster event loop, where it exists: the tool's own cost is part of what it measures."""
-    try:
-        import uvloop
-    except ModuleNotFoundError:
-        return asyncio.run(work)
-    result: T = uvloop.run(work)
-    return result
+def _busy(shares: list[float]) -> str:
+    """What others took while it was measured, and what that means."""
+    said = f"other processes took {statistics.median(shares):.0%} of the processor time (median)"
+    if statistics.median(shares) <= QUIET:
+        return said
+    return f"{said}: too much, the ratios say nothing; on a busy machine they come out too high"
 
 
 def _json(runs: list[Run]) -> list[dict[str, Any]]:

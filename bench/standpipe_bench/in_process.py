@@ -1,7 +1,7 @@
 """The same model without a server: the limit that a served call is held against.
 
-The one module of the bench that imports the server's backends. The model runs in a process of its own, which
-is idle while something else is measured.
+The one module of the bench that imports anything of the server: its backends, and where its demo models lie.
+The model runs in a process of its own, which is idle while something else is measured.
 """
 
 from __future__ import annotations
@@ -14,12 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from standpipe.v1 import models_pb2
 from standpipe_bench.payloads import texts
+from standpipe_server import demo_models
 from standpipe_server.backends.load import load
-from standpipe_server.interfaces import Call, EmbedParameters, LoadedModel, ModelSpec, Runner
+from standpipe_server.interfaces import Call, LoadedModel, ModelSpec, Runner
+from standpipe_server.tasks import program_for
+from standpipe_server.tasks.embed_text import EmbedParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,18 @@ class Latency:
         return statistics.median(times[self.calls // 5 :]) * 1e3
 
 
+def demo_folder(task: str) -> Path:
+    """Folder of the demo model that serves a task by default, fetched where it isn't there yet.
+
+    Raises:
+        LookupError: None serves it.
+    """
+    for recipe in demo_models.RECIPES:
+        if task in recipe.tasks:
+            return demo_models.fetch(recipe, lambda done, total: None)
+    raise LookupError(f"no demo model serves {task}")
+
+
 def _batches(items: int, words: int, seed: int) -> Iterator[Sequence[Call]]:
     parameters = EmbedParameters()
     pool = [[Call(text, parameters) for text in texts(items, words, seed * 1000 + n)] for n in range(64)]
@@ -115,8 +131,8 @@ def in_process(served: models_pb2.Model) -> Iterator[Ask]:
     Raises:
         RuntimeError: It can't be loaded.
     """
-    fields = ("name", "source", "task", "backend", "device", "dtype")
-    spec = ModelSpec(**{name: getattr(served, name) for name in fields})
+    fields = ("name", "source", "backend", "device", "dtype")
+    spec = ModelSpec(tasks=tuple(served.tasks), **{name: getattr(served, name) for name in fields})
     context = get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, spec), daemon=True)
@@ -142,7 +158,7 @@ def in_process(served: models_pb2.Model) -> Iterator[Ask]:
 
 def _serve(connection: Connection, spec: ModelSpec) -> None:
     try:
-        model = load(spec, lambda _: None)
+        model = load(spec, program_for(spec.tasks), lambda _: None)
     except Exception as error:  # every reason is told to the asker
         connection.send(str(error))
         return

@@ -1,23 +1,19 @@
-"""What serving costs: the same model called in-process and over the wire, in turns, as ratios.
-
-The machines that this runs on are shared, and their speed drifts: only figures that stand side by side in one
-round are compared, and the ratios' median and spread over the rounds are what counts.
-"""
+"""What serving costs: the same model called in-process and over the wire, in turns, as ratios."""
 
 from __future__ import annotations
 
 import asyncio
 import statistics
 import time
-from dataclasses import dataclass, field
 
 import grpc
 
 from standpipe.channel import channel_options
 from standpipe.v1 import text_pb2
 from standpipe_bench.closed_loop import ClosedLoop, drive
+from standpipe_bench.comparison import Comparison
 from standpipe_bench.in_process import Ask, Latency, Throughput
-from standpipe_bench.payloads import RPC, embed_requests
+from standpipe_bench.payloads import EMBED_TEXT, embed_requests
 from standpipe_bench.statistics import summarize
 from standpipe_bench.targets import GrpcTarget, method_path, open_channel
 
@@ -37,29 +33,6 @@ PAUSES = (0.0, 0.002, 0.01)
 """Seconds of idling between lone calls."""
 
 LONE_TURNS, LONE_CALLS = 8, 50
-
-
-@dataclass(slots=True)
-class Comparison:
-    """One line of the table.
-
-    Attributes:
-        name: What was compared.
-        in_process: By round, with its unit in the name.
-        served: The same.
-    """
-
-    name: str
-    in_process: list[float] = field(default_factory=list)
-    served: list[float] = field(default_factory=list)
-
-    def ratios(self) -> list[float]:
-        """Served against in-process, round by round."""
-        return [served / alone for served, alone in zip(self.served, self.in_process, strict=True)]
-
-    def differences(self) -> list[float]:
-        """Served less in-process, round by round."""
-        return [served - alone for served, alone in zip(self.served, self.in_process, strict=True)]
 
 
 async def compare(address: str, ask: Ask, rounds: int) -> tuple[list[Comparison], list[Comparison]]:
@@ -88,7 +61,7 @@ async def _ask(ask: Ask, question: Throughput | Latency) -> float:
 
 
 async def _throughput(channel: grpc.aio.Channel, calls: int, items: int) -> float:
-    target = GrpcTarget(channel, RPC, embed_requests(items, WORDS, seed=1), items)
+    target = GrpcTarget(channel, EMBED_TEXT, embed_requests(items, WORDS, seed=1), items)
     loop = ClosedLoop(calls, warm_up=0.5, duration=3.0)
     return summarize(await drive(target, loop), items, loop.duration).items_per_second
 
@@ -103,7 +76,7 @@ def _lone(address: str, ask: Ask, pause: float) -> tuple[float, float]:
     in_process, served = [], []
     with grpc.insecure_channel(address, channel_options(retry=False)) as channel:
         call: grpc.UnaryUnaryMultiCallable[bytes, text_pb2.EmbedTextResponse] = channel.unary_unary(
-            method_path(RPC), response_deserializer=text_pb2.EmbedTextResponse.FromString
+            method_path(EMBED_TEXT), response_deserializer=text_pb2.EmbedTextResponse.FromString
         )
         for _ in range(LONE_TURNS):
             times, computing = [], []

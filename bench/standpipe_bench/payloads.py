@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from itertools import cycle
+from collections.abc import Iterable, Iterator
+from itertools import cycle, islice
 
-from standpipe.v1 import text_pb2
+from google.protobuf.message import Message
 
-RPC = "standpipe.v1.TextService.EmbedText"
-"""What the requests are for."""
+from standpipe.v1 import common_pb2, text_pb2
+
+EMBED_TEXT = "standpipe.v1.TextService.EmbedText"
+RERANK_TEXT = "standpipe.v1.TextService.RerankText"
+CLASSIFY_TEXT = "standpipe.v1.TextService.ClassifyText"
+TRANSFORM_TEXT = "standpipe.v1.TextService.TransformText"
 
 # Frequent English words; nearly every one is one token of every tokenizer.
 _WORDS = [
@@ -178,13 +182,65 @@ def texts(count: int, words: int, seed: int) -> list[str]:
     return [" ".join(generator.choices(_WORDS, k=length)) for length in lengths]
 
 
+def mixed_texts(count: int, seed: int) -> list[str]:
+    """Texts of 10 to 60 tokens, two special ones included; as many shorter than 24 as longer.
+
+    Lengths of sentences are spread like that: evenly by their ratios, not by their differences.
+    """
+    generator = random.Random(seed)  # noqa: S311
+    return [_words(generator, _length(generator, 10, 60) - 2) for _ in range(count)]
+
+
+def mixed_pairs(count: int, seed: int) -> list[tuple[str, str]]:
+    """Queries and texts, together as long as ``mixed_texts`` with three special tokens."""
+    generator = random.Random(seed)  # noqa: S311
+    pairs = []
+    for _ in range(count):
+        words = _length(generator, 10, 60) - 3
+        query = generator.randint(3, min(8, words // 2))
+        pairs.append((_words(generator, query), _words(generator, words - query)))
+    return pairs
+
+
+def numbers_to_spell(count: int, seed: int) -> list[str]:
+    """Instructions for the demo model that writes: as many numbers of each count of digits, one to six."""
+    generator = random.Random(seed)  # noqa: S311
+    digits = islice(cycle(range(6)), count)
+    return [f"spell in English: {generator.randrange(10**n, 10 ** (n + 1))}" for n in digits]
+
+
 def embed_requests(items: int, words: int, seed: int, model: str = "") -> Iterator[bytes]:
     """Serialized EmbedTextRequests of ``items`` texts each, 64 different ones over and over."""
     pool = [texts(items, words, seed * 1000 + index) for index in range(64)]
     packed = text_pb2.EMBEDDING_FORMAT_PACKED
-    return cycle(
-        [
-            text_pb2.EmbedTextRequest(model=model, texts=batch, format=packed).SerializeToString()
-            for batch in pool
-        ]
-    )
+    return serialized(text_pb2.EmbedTextRequest(model=model, texts=batch, format=packed) for batch in pool)
+
+
+def rerank_requests(pairs: Iterable[tuple[str, str]]) -> Iterator[bytes]:
+    """Serialized RerankTextRequests of a pair each, over and over."""
+    return serialized(text_pb2.RerankTextRequest(query=query, texts=[text]) for query, text in pairs)
+
+
+def classify_requests(inputs: Iterable[str]) -> Iterator[bytes]:
+    """Serialized ClassifyTextRequests of a text each, over and over."""
+    return serialized(text_pb2.ClassifyTextRequest(texts=[text]) for text in inputs)
+
+
+def transform_requests(inputs: Iterable[str], max_new_tokens: int) -> Iterator[bytes]:
+    """Serialized TransformTextRequests of a text each, over and over."""
+    parameters = common_pb2.GenerationParameters(max_new_tokens=max_new_tokens)
+    return serialized(text_pb2.TransformTextRequest(texts=[text], parameters=parameters) for text in inputs)
+
+
+def serialized(requests: Iterable[Message]) -> Iterator[bytes]:
+    """Bytes of requests, over and over."""
+    return cycle([request.SerializeToString() for request in requests])
+
+
+def _length(generator: random.Random, least: int, most: int) -> int:
+    share: float = (most / least) ** generator.random()
+    return round(least * share)
+
+
+def _words(generator: random.Random, count: int) -> str:
+    return " ".join(generator.choices(_WORDS, k=count))

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from standpipe_bench.closed_loop import ClosedLoop
+from standpipe_bench.comparison import Comparison, Goal
 from standpipe_bench.demo import DemoCall
-from standpipe_bench.overhead import Comparison
 from standpipe_bench.statistics import Summary
 
 Run = tuple[str, int, ClosedLoop, Summary]
@@ -21,7 +22,9 @@ def calls_table(calls: Sequence[DemoCall]) -> Table:
     """Calls of the demo: what went in, what came out, how long it took."""
     table = _table("every RPC, once", ["RPC", "in", "out"], ["ms"])
     for call in calls:
-        table.add_row(call.rpc.rpartition(".")[2], call.given, call.got, f"{call.milliseconds:.1f}")
+        # Text, not markup: "[MASK]" is one of the inputs.
+        given, got = Text(call.given), Text(call.got, style="" if call.answered else "dim")
+        table.add_row(call.rpc.rpartition(".")[2], given, got, f"{call.milliseconds:.1f}")
     return table
 
 
@@ -60,12 +63,32 @@ def ratio_table(title: str, lines: Sequence[Comparison]) -> Table:
     return table
 
 
+def goals_table(goals: Sequence[Goal]) -> Table:
+    """What served calls gain over the library in-process: medians, ratios, and whether they are as wanted."""
+    title = "items/s, served against the library in-process (load: callers × items per call)"
+    numbers = ["library", "served", "ratio", "range", "wanted"]
+    table = _table(title, ["load", "against"], numbers)
+    for goal in goals:
+        line, ratios = goal.comparison, goal.comparison.ratios()
+        table.add_row(
+            line.name,
+            goal.against,
+            f"{statistics.median(line.in_process):,.4g}",
+            f"{statistics.median(line.served):,.4g}",
+            f"{goal.ratio():.2f}",
+            f"{min(ratios):.2f}–{max(ratios):.2f}",
+            f"≥ {goal.wanted:g} {'met' if goal.met() else 'missed'}",
+        )
+    return table
+
+
 def _table(title: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     for heading in words:
-        table.add_column(heading)
+        # A model's name is shown whole, whatever the width.
+        table.add_column(heading, overflow="fold")
     for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
     return table

@@ -158,5 +158,5 @@ def test_more_dimensions_than_the_model_has_are_refused(tiny_bert: Path) -> None
 
 def test_a_model_that_reads_more_than_text_is_refused() -> None:
     check_inputs(NAMES)
-    with pytest.raises(ModelLoadError, match="^it takes pixel_values, not served"):
+    with pytest.raises(ModelLoadError, match=r"^it takes pixel_values, not served"):
         check_inputs(NAMES | {"pixel_values"})

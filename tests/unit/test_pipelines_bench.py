@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import statistics
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from rich.console import Console
 
 from standpipe.v1 import text_pb2
 from standpipe_bench.comparison import Comparison, Goal
-from standpipe_bench.neighbours import Neighbours
+from standpipe_bench.neighbours import Neighbours, quietest
 from standpipe_bench.payloads import (
     classify_requests,
     mixed_pairs,
@@ -41,9 +42,9 @@ def test_inputs_are_of_10_to_60_tokens_and_spread_over_all_of_that() -> None:
     texts = [len(text.split()) + 2 for text in mixed_texts(500, seed=1)]
     pairs = [len(f"{query} {text}".split()) + 3 for query, text in mixed_pairs(500, seed=1)]
     for lengths in (texts, pairs):
-        assert min(lengths) >= 10
-        assert max(lengths) <= 60
-        assert max(lengths) - min(lengths) > 40
+        assert 10 == min(lengths)
+        assert 58 <= max(lengths) <= 60
+        assert 22 <= statistics.median(lengths) <= 27
 
 
 def test_numbers_are_of_every_size() -> None:
@@ -83,10 +84,10 @@ def test_a_round_measures_each_side_once_in_turns() -> None:
         Load("ranks", rate("s", 90.0), rate("1", 10.0), 6.0, {8: rate("8", 30.0), 16: rate("16", 40.0)}, 2.0),
         Load("writes", rate("w", 8.0), rate("g", 4.0), 3.0),
     ]
-    figures = measure(loads, rounds=2)
+    figures = measure(loads, rounds=2, watch=lambda: lambda: 0.03)
     assert ["1", "s", "8", "16", "g", "w"] * 2 == order
-    assert Figures([90.0] * 2, [10.0] * 2, {8: [30.0] * 2, 16: [40.0] * 2}) == figures[0]
-    assert Figures([8.0] * 2, [4.0] * 2) == figures[1]
+    assert Figures([90.0] * 2, [10.0] * 2, {8: [30.0] * 2, 16: [40.0] * 2}, [0.03] * 8) == figures[0]
+    assert Figures([8.0] * 2, [4.0] * 2, others=[0.03] * 4) == figures[1]
 
 
 def test_the_best_batch_size_is_that_of_the_greatest_median() -> None:
@@ -148,6 +149,16 @@ def test_what_takes_longer_than_the_measurement_is_still_measured(monkeypatch: p
     monkeypatch.setattr("standpipe_bench.pipelines.WARM_UP", 0.0)
     rate = library_rate(lambda part: time.sleep(0.02), [1, 2, 3], count=3, seconds=0.001)
     assert 0 < rate <= 150
+
+
+@pytest.mark.parametrize(
+    ("shares", "kept"),
+    [([0.05], (1.0, 0.05)), ([0.4, 0.1], (2.0, 0.1)), ([0.4, 0.3, 0.5], (2.0, 0.3))],
+)
+def test_what_neighbours_disturbed_is_measured_again(shares: list[float], kept: tuple[float, float]) -> None:
+    coming, figures = iter(shares), itertools.count(1)
+    assert kept == quietest(lambda: float(next(figures)), lambda: lambda: next(coming))
+    assert next(coming, None) is None
 
 
 def test_own_work_isn_t_the_neighbours() -> None:

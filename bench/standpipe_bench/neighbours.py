@@ -1,0 +1,66 @@
+"""How busy the machine was with something else: what no ratio can correct for.
+
+A library whose threads wait for each other at every step suffers more from neighbours than one whose threads
+work apart; on a busy machine such figures say nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+
+import psutil
+
+QUIET = 0.1
+"""Share of the processor time that others may take."""
+
+_TRIES = 3
+
+
+class Neighbours:
+    """Watches from its making on.
+
+    Args:
+        own: Ids of the processes that are measured; this one is among them anyway. What they start as
+            processes counts as others.
+    """
+
+    def __init__(self, own: Sequence[int] = ()) -> None:
+        self._own = [psutil.Process(pid) for pid in {os.getpid(), *own}]
+        self._begun = self._now()
+
+    def share(self) -> float:
+        """Processor time that others took since then, between 0 and 1 of all that there was."""
+        wall, idle, own = (now - then for now, then in zip(self._now(), self._begun, strict=True))
+        there_was = wall * (psutil.cpu_count() or 1)
+        return min(1.0, max(0.0, (there_was - idle - own) / there_was))
+
+    def _now(self) -> tuple[float, float, float]:
+        """Seconds of the wall clock, of the idle processors, and of the own processes."""
+        machine = psutil.cpu_times()
+        idle = machine.idle + getattr(machine, "iowait", 0.0)
+        used = [process.cpu_times() for process in self._own]
+        return time.perf_counter(), idle, sum(one.user + one.system for one in used)
+
+
+def quietest(measure: Callable[[], float], watch: Callable[[], Callable[[], float]]) -> tuple[float, float]:
+    """Measure, and once or twice again where others kept the machine busy.
+
+    What is kept is chosen by the others' share alone, never by the figure.
+
+    Args:
+        measure: Gives a figure.
+        watch: Begins to watch the others; what it returns gives their share.
+
+    Returns:
+        The figure, and the others' share while it was taken.
+    """
+    shares: dict[float, float] = {}
+    for _ in range(_TRIES):
+        share = watch()
+        figure = measure()
+        shares[share()] = figure
+        if min(shares) <= QUIET:
+            break
+    return shares[min(shares)], min(shares)
