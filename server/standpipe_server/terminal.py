@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from standpipe_server import demo_models, interfaces
 from standpipe_server.demo_models import Recipe
@@ -25,7 +32,7 @@ class TerminalReporter:
 
     def loading(self, spec: ModelSpec) -> interfaces.Progress:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        self._bars = bars = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._bars = bars = _bars(*columns)
         bar = bars.add_task(f"{spec.name}: loading", total=None)
         bars.start()
         return lambda step: bars.update(bar, description=f"{spec.name}: {step}")
@@ -54,6 +61,12 @@ class TerminalReporter:
             self._bars = None
 
 
+def _bars(*columns: ProgressColumn) -> Progress:
+    """Bars on standard error, which go away; none where it isn't a terminal."""
+    console = Console(stderr=True)
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
 def fetch_demo_models() -> list[ModelSpec]:
     """The demo models, fetched and converted where they aren't there yet, with a bar.
 
@@ -61,7 +74,7 @@ def fetch_demo_models() -> list[ModelSpec]:
         FetchError: One can't be had.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bars:
+    with _bars(*columns, TimeElapsedColumn()) as bars:
         return [_fetch(recipe, bars) for recipe in demo_models.RECIPES]
 
 
