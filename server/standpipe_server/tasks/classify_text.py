@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from standpipe.v1 import text_pb2
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import SEQUENCE_CLASSIFIER, Batch, Cut, Encoding, Floats, TextModel
+from standpipe_server.programs import SEQUENCE_CLASSIFIER, Cut, Encoding, Floats, TextModel
 from standpipe_server.tasks.base import (
     SIDES,
     InputLimits,
@@ -23,9 +23,8 @@ from standpipe_server.tasks.labels import (
     FUNCTIONS,
     FunctionName,
     Scored,
+    SequenceHead,
     best_first,
-    one_each,
-    sequence_rows,
     to_message,
     usual_function,
     warm_up,
@@ -48,20 +47,13 @@ class ClassifyParameters:
     top_k: int | None = None
 
 
-class ClassifyHead:
+class ClassifyHead(SequenceHead):
     """Turns the logits of a sequence into scored labels."""
 
     def __init__(self, model: TextModel) -> None:
-        self._model = model
+        super().__init__(model)
         self._labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
         self._usual = usual_function(model.config)
-
-    def read(self, calls: Sequence[Call], *, spread: bool) -> list[list[Encoding] | Exception]:
-        cuts = [call.parameters.cut for call in calls]
-        return one_each(self._model.encode([call.input for call in calls], cuts, spread=spread))
-
-    def rows(self, batch: Batch, parameters: ClassifyParameters) -> list[Floats]:
-        return sequence_rows(batch)
 
     def answer(self, call: Call, encodings: Sequence[Encoding], rows: Sequence[Floats]) -> list[Scored]:
         parameters: ClassifyParameters = call.parameters

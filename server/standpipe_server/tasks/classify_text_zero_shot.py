@@ -13,7 +13,7 @@ import numpy as np
 from standpipe.v1 import text_pb2
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import SEQUENCE_CLASSIFIER, Batch, Cut, Encoding, Floats, TextModel
+from standpipe_server.programs import SEQUENCE_CLASSIFIER, Cut, Encoding, Floats, TextModel
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,
@@ -22,23 +22,23 @@ from standpipe_server.tasks.base import (
     optional,
     text_cost,
 )
-from standpipe_server.tasks.labels import one_each, sequence_rows, softmax, to_message, warm_up
+from standpipe_server.tasks.labels import SequenceHead, softmax, to_message, warm_up
 
 _TEMPLATE = "This example is {}."
-# The hypothesis is what is asked: it is never cut.
-_CUT = Cut(first_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class ZeroShotParameters:
-    """Nothing of it depends on the call: labels and template are in the texts."""
+    """What a call wants is in its texts: labels and template. The hypothesis is never cut."""
+
+    cut: Cut = Cut(first_only=True)
 
 
-class ZeroShotHead:
+class ZeroShotHead(SequenceHead):
     """Gives the logits of "it doesn't follow" and "it follows", (2,)."""
 
     def __init__(self, model: TextModel) -> None:
-        self._model = model
+        super().__init__(model)
         entails = [
             index for label, index in model.config.label2id.items() if str(label).lower().startswith("entail")
         ]
@@ -46,14 +46,6 @@ class ZeroShotHead:
         # first label, or the last where the first entails.
         entailment = entails[0] if entails else -1
         self._columns = [-1 if entailment == 0 else 0, entailment]
-
-    def read(self, calls: Sequence[Call], *, spread: bool) -> list[list[Encoding] | Exception]:
-        return one_each(
-            self._model.encode([call.input for call in calls], [_CUT] * len(calls), spread=spread)
-        )
-
-    def rows(self, batch: Batch, parameters: ZeroShotParameters) -> list[Floats]:
-        return sequence_rows(batch)
 
     def answer(self, call: Call, encodings: Sequence[Encoding], rows: Sequence[Floats]) -> Floats:
         return rows[0][self._columns]

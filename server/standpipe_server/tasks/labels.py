@@ -9,7 +9,7 @@ import numpy as np
 
 from standpipe.v1 import text_pb2
 from standpipe_server.interfaces import Call
-from standpipe_server.programs import Batch, Encoding, Floats
+from standpipe_server.programs import Batch, Encoding, Floats, TextModel
 
 Scored = tuple[str, float]
 FunctionName = Literal["softmax", "sigmoid", "none"]
@@ -47,11 +47,6 @@ def usual_function(config: Any) -> FunctionName:
     return "softmax"
 
 
-def sequence_rows(batch: Batch) -> list[Floats]:
-    """The logits of each sequence, (labels,)."""
-    return list(batch.outputs[0].copy())
-
-
 def token_rows(batch: Batch) -> list[Floats]:
     """The logits of each sequence's tokens, (length, labels)."""
     return [batch.outputs[0][row, : len(encoding)].copy() for row, encoding in enumerate(batch.encodings)]
@@ -60,6 +55,23 @@ def token_rows(batch: Batch) -> list[Floats]:
 def one_each(found: Iterable[Encoding | Exception]) -> list[list[Encoding] | Exception]:
     """Encodings as a head gives them, where each call is one sequence."""
     return [encoding if isinstance(encoding, Exception) else [encoding] for encoding in found]
+
+
+class SequenceHead:
+    """Reads each call as one sequence and keeps its logits, (labels,); what they mean is the task's to say.
+
+    The parameters of its calls have a ``cut``.
+    """
+
+    def __init__(self, model: TextModel) -> None:
+        self._model = model
+
+    def read(self, calls: Sequence[Call], *, spread: bool) -> list[list[Encoding] | Exception]:
+        texts, cuts = [call.input for call in calls], [call.parameters.cut for call in calls]
+        return one_each(self._model.encode(texts, cuts, spread=spread))
+
+    def rows(self, batch: Batch, parameters: Any) -> list[Floats]:
+        return list(batch.outputs[0].copy())
 
 
 def best_first(labels: Sequence[str], scores: Sequence[float], top_k: int | None = None) -> list[Scored]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from standpipe.v1 import text_pb2
 from standpipe_server.errors import ModelLoadError
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import SEQUENCE_CLASSIFIER, Batch, Cut, Encoding, Floats, TextModel
+from standpipe_server.programs import SEQUENCE_CLASSIFIER, Cut, Encoding, Floats, TextModel
 from standpipe_server.tasks.base import (
     SIDES,
     InputLimits,
@@ -21,7 +21,7 @@ from standpipe_server.tasks.base import (
     text_cost,
     texts_to_calls,
 )
-from standpipe_server.tasks.labels import one_each, sequence_rows, sigmoid, warm_up
+from standpipe_server.tasks.labels import SequenceHead, sigmoid, warm_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +32,13 @@ class RerankParameters:
     raw: bool = False
 
 
-class RerankHead:
+class RerankHead(SequenceHead):
     """Turns the one logit of a query and a text into a score."""
 
     def __init__(self, model: TextModel) -> None:
         if model.config.num_labels != 1:
             raise ModelLoadError(f"its {model.config.num_labels} labels don't rank; a ranker has one")
-        self._model = model
-
-    def read(self, calls: Sequence[Call], *, spread: bool) -> list[list[Encoding] | Exception]:
-        cuts = [call.parameters.cut for call in calls]
-        return one_each(self._model.encode([call.input for call in calls], cuts, spread=spread))
-
-    def rows(self, batch: Batch, parameters: RerankParameters) -> list[Floats]:
-        return sequence_rows(batch)
+        super().__init__(model)
 
     def answer(self, call: Call, encodings: Sequence[Encoding], rows: Sequence[Floats]) -> float:
         raw: bool = call.parameters.raw
