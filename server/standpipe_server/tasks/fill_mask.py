@@ -114,9 +114,12 @@ class FillHead:
         ids = set()
         for target in targets:
             id_ = self._vocabulary.get(target)
-            pieces = self._tokenizer.backend_tokenizer.encode(target, add_special_tokens=False).ids
-            if id_ is not None or pieces:
-                ids.add(pieces[0] if id_ is None else id_)
+            if id_ is None:
+                # What isn't one token stands for its first, if it is anything to the model.
+                pieces = self._tokenizer.backend_tokenizer.encode(target, add_special_tokens=False).ids
+                ids.update(pieces[:1])
+            else:
+                ids.add(id_)
         if not ids:
             raise InvalidInputError("none of the targets is a token of the model", "targets")
         return np.array(sorted(ids), np.intp)
