@@ -19,6 +19,19 @@ _CORPUS = [
 NLI = ("contradiction", "neutral", "entailment")
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 
+# Of the models in BART's line.
+_SMALL: dict[str, Any] = {
+    "d_model": 32,
+    "encoder_layers": 2,
+    "decoder_layers": 2,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 64,
+    "decoder_ffn_dim": 64,
+    "max_position_embeddings": 128,
+    "init_std": 0.5,
+}
+
 
 def save_tiny_encoder(
     folder: Path,
@@ -92,19 +105,11 @@ def save_tiny_marian(folder: Path) -> Path:
     tokenizer = byte_pairs(extra=(">>fra<<", ">>deu<<"))
     settings = transformers.MarianConfig(
         vocab_size=len(tokenizer),
-        d_model=32,
-        encoder_layers=2,
-        decoder_layers=2,
-        encoder_attention_heads=4,
-        decoder_attention_heads=4,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
-        max_position_embeddings=128,
+        **_SMALL,
         pad_token_id=0,
         eos_token_id=2,
         decoder_start_token_id=0,
         forced_eos_token_id=2,
-        init_std=0.5,
     )
     _save(folder, lambda: transformers.MarianMTModel(settings))
     tokenizer.save_pretrained(folder)
@@ -120,19 +125,11 @@ def save_tiny_nllb(folder: Path) -> Path:
     )
     settings = transformers.M2M100Config(
         vocab_size=len(tokenizer),
-        d_model=32,
-        encoder_layers=2,
-        decoder_layers=2,
-        encoder_attention_heads=4,
-        decoder_attention_heads=4,
-        encoder_ffn_dim=64,
-        decoder_ffn_dim=64,
-        max_position_embeddings=128,
+        **_SMALL,
         pad_token_id=1,
         bos_token_id=0,
         eos_token_id=2,
         decoder_start_token_id=2,
-        init_std=0.5,
     )
     _save(folder, lambda: transformers.M2M100ForConditionalGeneration(settings))
     tokenizer.save_pretrained(folder)

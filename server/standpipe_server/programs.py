@@ -112,7 +112,7 @@ class TextModel(Protocol):
         """Tokenize for the model.
 
         Args:
-            texts: At least one.
+            texts: In any number.
             cuts: What to do with each that is too long.
             offsets: Where each token stands is needed too.
             spread: Spread the texts over all cores. Beside other runners that costs more than it gives.

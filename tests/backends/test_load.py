@@ -185,7 +185,9 @@ def test_auto_goes_to_torch_where_optimum_can_not_export_and_the_reason_tells(tm
         loaded(folder, ("translation",), "openvino")
 
 
-@pytest.mark.parametrize("error", [ValueError, OSError, RuntimeError, KeyError, NotImplementedError])
+@pytest.mark.parametrize(
+    "error", [ValueError, OSError, KeyError, NotImplementedError, AttributeError, AssertionError]
+)
 def test_whatever_the_exporter_raises_is_the_reason_and_leaves_nothing_behind(
     tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:

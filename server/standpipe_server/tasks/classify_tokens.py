@@ -20,7 +20,7 @@ from standpipe_server.tasks.base import (
     texts_to_calls,
 )
 from standpipe_server.tasks.entities import Entity, StrategyName, TokenScores, entities, without_overlaps
-from standpipe_server.tasks.labels import softmax, token_rows, warm_up
+from standpipe_server.tasks.labels import one_each, softmax, token_rows, warm_up
 
 _STRATEGY: dict[int, StrategyName] = {
     text_pb2.AGGREGATION_STRATEGY_UNSPECIFIED: "none",
@@ -55,17 +55,10 @@ class TokenHead:
         self._marks = bool(getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None))
 
     def read(self, calls: Sequence[Call], *, spread: bool) -> list[Sequence[Encoding] | Exception]:
-        whole = [index for index, call in enumerate(calls) if call.parameters.stride is None]
-        texts = [calls[index].input for index in whole]
-        encodings = (
-            self._model.encode(texts, [Cut()] * len(texts), offsets=True, spread=spread) if texts else []
-        )
-        read: list[Sequence[Encoding] | Exception] = [()] * len(calls)
-        for index, encoding in zip(whole, encodings, strict=True):
-            read[index] = encoding if isinstance(encoding, Exception) else [encoding]
-        for index in set(range(len(calls))).difference(whole):
-            read[index] = self._windows(calls[index])
-        return read
+        texts = [call.input for call in calls if call.parameters.stride is None]
+        encodings = self._model.encode(texts, [Cut()] * len(texts), offsets=True, spread=spread)
+        whole = iter(one_each(encodings))
+        return [next(whole) if call.parameters.stride is None else self._windows(call) for call in calls]
 
     def rows(self, batch: Batch, parameters: TokenParameters) -> list[Floats]:
         return token_rows(batch)

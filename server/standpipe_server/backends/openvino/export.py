@@ -39,13 +39,15 @@ def exported(spec: ModelSpec, source: Source, kind: Kind, progress: Progress) ->
     if folder.is_dir():
         return folder
     progress("exporting to OpenVINO, once")
+    # Optimum wouldn't say that weights are missing, nor is it to blame for files that can't be read.
+    load_weights(source, kind, torch.float32)
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".export-"))
     try:
-        load_weights(source, kind, torch.float32)
         _export(source.folder, scratch, kind)
         keep(scratch, folder)
-    except (ValueError, OSError, RuntimeError, KeyError, NotImplementedError) as error:
+    # Whatever an exporter stumbles over, another backend may serve the model.
+    except Exception as error:
         raise ExportError(f"Optimum can't export it to OpenVINO: {error}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
