@@ -100,6 +100,36 @@ def save_tiny_t5(folder: Path, **config: Any) -> Path:
     return folder
 
 
+def save_tiny_llama(folder: Path, *, max_tokens: int = 512, **config: Any) -> Path:
+    """Write a Llama with a chat template; it ends texts with ``</s>``.
+
+    Args:
+        folder: To write into.
+        max_tokens: Of the tokenizer, and positions of the model.
+        config: Anything else for its config.
+    """
+    tokenizer = byte_pairs(max_tokens=max_tokens, ends=False)
+    settings = transformers.LlamaConfig(
+        vocab_size=len(tokenizer),
+        **{
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "initializer_range": 0.5,
+        }
+        | config,
+        max_position_embeddings=max_tokens,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+    )
+    _save(folder, lambda: transformers.LlamaForCausalLM(settings))
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def save_tiny_marian(folder: Path) -> Path:
     """Write a Marian model of several targets: its vocabulary has ">>fra<<" and ">>deu<<"."""
     tokenizer = byte_pairs(extra=(">>fra<<", ">>deu<<"))
@@ -195,8 +225,16 @@ CHAT_TEMPLATE = (
 )
 
 
-def byte_pairs(extra: Sequence[str] = (), max_tokens: int = 128) -> transformers.PreTrainedTokenizerFast:
-    """A tokenizer that knows any text, and ends each with ``</s>``; it has a chat template."""
+def byte_pairs(
+    extra: Sequence[str] = (), max_tokens: int = 128, *, ends: bool = True
+) -> transformers.PreTrainedTokenizerFast:
+    """A tokenizer that knows any text; it has a chat template.
+
+    Args:
+        extra: Special tokens, beside the usual ones.
+        max_tokens: That it takes.
+        ends: End each text with ``</s>``.
+    """
     special = ["<pad>", "<s>", "</s>", *extra]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -206,9 +244,10 @@ def byte_pairs(extra: Sequence[str] = (), max_tokens: int = 128) -> transformers
         vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False
     )
     tokenizer.train_from_iterator(_CORPUS, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 2)]
-    )
+    if ends:
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 2)]
+        )
     wrapped = transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="<pad>",

@@ -8,18 +8,21 @@ import gc
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from standpipe_server.backends.load import load
 from standpipe_server.config import Settings
-from standpipe_server.engine.batcher import Batcher
-from standpipe_server.engine.registry import Model, Registry, Served
+from standpipe_server.engine.batcher import Batcher, CallFailedError
+from standpipe_server.engine.registry import Answerer, Model, Registry, Served
+from standpipe_server.engine.streams import Streams
 from standpipe_server.engine.worker import ThreadWorker
 from standpipe_server.errors import ModelLoadError
 from standpipe_server.interfaces import Call, LoadedModel, ModelSpec, Outcome, Output, Progress, Runner
 from standpipe_server.rpc.server import RpcServer
-from standpipe_server.tasks import MODEL_TASKS, program_for
+from standpipe_server.tasks import MODEL_TASKS, kind_for, program_for
+
+_WARM_UP_TIMEOUT = 300.0
 
 
 class Reporter(Protocol):
@@ -95,13 +98,18 @@ async def _open_all(registry: Registry, settings: Settings, reporter: Reporter) 
         progress = reporter.loading(model.spec)
         loaded = await _load(model.spec, progress)
         progress("warming up")
-        workers = await _warm_workers(model.spec, loaded)
         limits = settings.batch_limits(loaded.batch_cost)
+        answerer: Answerer
+        if loaded.generator is not None:
+            answerer = Streams(loaded.generator, settings.max_queue)
+            await _warm_streams(model.spec, answerer)
+        else:
+            answerer = Batcher(await _warm_workers(model.spec, loaded), limits)
         tokenizer = None
         if loaded.tokenizer is not None:
             tokenizer = Batcher([_worker(loaded.tokenizer, f"{model.spec.name}-tokenizer")], limits)
         elapsed = time.perf_counter() - started
-        model.served = Served(loaded.info, Batcher(workers, limits), elapsed, tokenizer)
+        model.served = Served(loaded.info, answerer, elapsed, tokenizer)
         reporter.ready(model)
     # What loading made lives as long as the process: the collector needn't walk it in the middle of a call.
     gc.collect()
@@ -135,6 +143,24 @@ async def _load(spec: ModelSpec, progress: Progress) -> LoadedModel:
     return await loaded
 
 
+def _examples(spec: ModelSpec) -> Iterator[Sequence[Call]]:
+    """What a fresh model runs, batch by batch; for tasks in their own way only."""
+    kind = kind_for(spec.tasks)
+    tasks = (MODEL_TASKS[name] for name in spec.tasks)
+    return (calls for task in tasks if task.kind == kind for calls in task.warm_up)
+
+
+async def _warm_streams(spec: ModelSpec, streams: Streams) -> None:
+    """Run the tasks' examples: no caller pays for the first step."""
+    for calls in _examples(spec):
+        try:
+            await streams.submit(calls, key=None, costs=[], timeout=_WARM_UP_TIMEOUT)
+        except CallFailedError as error:
+            raise ModelLoadError(
+                f"model {spec.name!r} fails on an example: {error.__cause__}"
+            ) from error.__cause__
+
+
 async def _warm_workers(spec: ModelSpec, loaded: LoadedModel) -> list[ThreadWorker[Call, Output]]:
     """A worker for each runner, each having run the tasks' examples: no caller pays for the first run."""
     workers = []
@@ -142,7 +168,7 @@ async def _warm_workers(spec: ModelSpec, loaded: LoadedModel) -> list[ThreadWork
         worker = _worker(runner, f"{spec.name}-{index}")
         workers.append(worker)
         for alone in (True, False):
-            for calls in (calls for name in spec.tasks for calls in MODEL_TASKS[name].warm_up):
+            for calls in _examples(spec):
                 for outcome in await _run(worker, calls, alone):
                     if isinstance(outcome, Exception):
                         raise ModelLoadError(

@@ -6,6 +6,7 @@ A client like any other: it knows the contract, and nothing of the server it bel
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -59,20 +60,28 @@ def request_of(rpc: MethodDescriptor, text: str, *, example: bool, model: str) -
     return request
 
 
-def send(address: str, rpc: MethodDescriptor, request: Message, timeout: float) -> str:
+def send(address: str, rpc: MethodDescriptor, request: Message, timeout: float) -> Iterator[str]:
     """The response as JSON, with the fields that are zero or empty too: index 0 is an index.
+
+    Of an RPC that streams its responses, each in a line of its own as it comes.
 
     Raises:
         CallError: The server, or the way to it, refuses. Nothing is retried: a person waits.
     """
     with Client(address, timeout=timeout, retry=False) as client:
-        response = client.call(contract.callable_on(client.channel, rpc), request)
-    return to_json(response, zeros=True)
+        method = contract.callable_on(client.channel, rpc)
+        if rpc.server_streaming:
+            for message in client.stream(method, request):
+                yield to_json(message, zeros=True, indent=None)
+        else:
+            yield to_json(client.call(method, request), zeros=True)
 
 
-def to_json(message: Message, *, zeros: bool) -> str:
-    """A message in proto3's JSON, indented."""
-    return json_format.MessageToJson(message, always_print_fields_with_no_presence=zeros, ensure_ascii=False)
+def to_json(message: Message, *, zeros: bool, indent: int | None = 2) -> str:
+    """A message in proto3's JSON; in one line without an indent."""
+    return json_format.MessageToJson(
+        message, indent=indent, always_print_fields_with_no_presence=zeros, ensure_ascii=False
+    )
 
 
 def refusal(error: CallError) -> str:

@@ -99,13 +99,50 @@ def call(
         request = request_of(method, text, example=example, model=model)
         if verbose:
             typer.echo(f"{method.full_name} {to_json(request, zeros=False)}", err=True)
-        answer = send(address, method, request, timeout)
+        for answer in send(address, method, request, timeout):
+            # JSON is UTF-8, whatever the terminal's encoding is.
+            typer.echo(answer.encode())
     except RequestError as error:
         _fail(str(error), code=2)
     except CallError as error:
         _fail(refusal(error))
-    # JSON is UTF-8, whatever the terminal's encoding is.
-    typer.echo(answer.encode())
+
+
+@app.command()
+def chat(
+    message: Annotated[
+        str, typer.Argument(help="Answered alone; without it, lines are read until their end.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="Model to talk to; the server's own choice unless given.")] = "",
+    address: Annotated[str, typer.Option(help="host:port of a running server.")] = "127.0.0.1:50051",
+    system: Annotated[str, typer.Option(help="What the model is told before everything else.")] = "",
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, max=2**32 - 1, help="Tokens of an answer, at most.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="Above 0, words are drawn at random, the wilder the higher.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**64 - 1, help="Draw the same words each time.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait for an answer.")] = 300.0,
+) -> None:
+    """Talk to a model of a running server: one message, or line by line.
+
+    Ctrl-C ends an answer, Ctrl-D the conversation.
+    """
+    from standpipe import CallError
+    from standpipe_server.call import RequestError, refusal
+    from standpipe_server.chat import chat as talk
+    from standpipe_server.chat import options_of
+
+    options = options_of(model, max_new_tokens, temperature, seed)
+    try:
+        talk(address, message, system=system, timeout=timeout, options=options)
+    except RequestError as error:
+        _fail(str(error), code=2)
+    except CallError as error:
+        _fail(refusal(error))
 
 
 @app.command()

@@ -25,7 +25,7 @@ from pydantic_settings import (
 from standpipe_server.engine.queue import BatchLimits
 from standpipe_server.interfaces import BackendName, DtypeName, HintName, ModelSpec
 from standpipe_server.rpc.server import RpcLimits
-from standpipe_server.tasks import MODEL_TASKS, InputLimits
+from standpipe_server.tasks import MODEL_TASKS, InputLimits, kind_for
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
@@ -47,6 +47,10 @@ class ModelOptions(BaseModel):
     streams: int | None = Field(None, ge=1)
     hint: HintName | None = None
     compile: bool | None = None
+    max_sequences: int | None = Field(None, ge=0)
+    max_batched_tokens: int | None = Field(None, ge=0)
+    kv_cache_gb: float | None = Field(None, gt=0)
+    prefix_cache: bool | None = None
 
 
 class ModelEntry(ModelOptions):
@@ -62,8 +66,7 @@ class ModelEntry(ModelOptions):
         unknown = [name for name in self.task if name not in MODEL_TASKS]
         if unknown:
             raise ValueError(f"unknown task {unknown[0]!r}; known: {', '.join(MODEL_TASKS)}")
-        kinds = {MODEL_TASKS[name].kind for name in self.task}
-        if len(kinds) > 1:
+        if kind_for(self.task) is None:
             raise ValueError(f"{' and '.join(self.task)} need models of different kinds: name two models")
         return self
 
@@ -123,6 +126,14 @@ class Settings(BaseSettings):
     )
     hint: HintName = Field("auto", description="compile for lone calls, many calls, or both")
     compile: bool = Field(False, description="compile torch models")
+    max_sequences: int = Field(
+        0, ge=0, description="texts that a causal model writes side by side; 0 for 12 a core, 64 on a GPU"
+    )
+    max_batched_tokens: int = Field(
+        0, ge=0, description="tokens in one step of a causal model; 0 for 18 a core, 1024 on a GPU"
+    )
+    kv_cache_gb: float = Field(1.0, gt=0, description="memory for a causal model's keys and values")
+    prefix_cache: bool = Field(True, description="keep them for prompts that begin alike")
     max_batch_items: int = Field(256, ge=1, description="items in one batch")
     max_batch_cost: int | None = Field(
         None, ge=1, description="padded tokens in one batch; as many as the backend needs unless set"

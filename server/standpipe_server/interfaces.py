@@ -6,7 +6,7 @@ library.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -46,6 +46,77 @@ class Output:
 
 Outcome = Output | Exception
 
+FinishName = Literal["stop", "length", "stop_string", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token that was written.
+
+    Attributes:
+        id: In the model's vocabulary.
+        token: Its text by itself.
+        logprob: Natural logarithm of its probability.
+    """
+
+    id: int
+    token: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """The end of a text that a causal model wrote.
+
+    Attributes:
+        reason: Why it ends: the model ended it, it is as long as may be, it reached a stop string, or nobody
+            waits any longer.
+        prompt_tokens: Read.
+        generated_tokens: Written, end token included.
+        stop_string: The one that was reached.
+        cached_tokens: Of those read, what the prefix cache held; None where the engine doesn't tell.
+    """
+
+    reason: FinishName
+    prompt_tokens: int
+    generated_tokens: int
+    stop_string: str = ""
+    cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one step of a model added to a text.
+
+    Attributes:
+        text: Whole characters; empty where they wait for the next token.
+        logprobs: The step's tokens, where the call asked for them.
+        sequence: Which of the call's texts it belongs to, from 0.
+        finish: Nothing of that text follows.
+    """
+
+    text: str = ""
+    logprobs: tuple[TokenLogprob, ...] = ()
+    sequence: int = 0
+    finish: Finish | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A text that a model wrote.
+
+    Attributes:
+        text: Without special tokens.
+        tokens: How many it wrote, its end token included.
+        logprobs: The tokens, where the call asked for them.
+        finish: Why it ends; None where the model doesn't tell.
+    """
+
+    text: str
+    tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish: Finish | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -61,6 +132,11 @@ class ModelSpec:
         streams: Batches that run side by side on a processor.
         hint: What to compile for, where a backend must choose: lone calls, many calls, or both.
         compile: Let the backend compile the model where that is optional (``torch.compile``).
+        max_sequences: Texts that a causal model writes side by side.
+        max_batched_tokens: Tokens in one step of a causal model, prompts and texts together: what more there
+            is of a prompt waits for the next step. 0 leaves either to the server.
+        kv_cache_gb: Memory, in 10⁹ bytes, for the keys and values of what a causal model reads and writes.
+        prefix_cache: Keep them for prompts that begin alike.
     """
 
     name: str
@@ -74,6 +150,10 @@ class ModelSpec:
     streams: int | None = None
     hint: HintName = "auto"
     compile: bool = False
+    max_sequences: int = 0
+    max_batched_tokens: int = 0
+    kv_cache_gb: float = 1.0
+    prefix_cache: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +199,30 @@ class Runner(Protocol):
         ...
 
 
+class Generator(Protocol):
+    """A causal model ready to write many texts side by side; it batches them itself, token by token."""
+
+    @property
+    def max_sequences(self) -> int:
+        """Texts that it writes side by side; more are better kept waiting outside."""
+        ...
+
+    def stream(self, call: Call) -> AsyncIterator[Chunk]:
+        """Write what a call asks for.
+
+        Chunks come one for each step and text; the last one of each text has ``finish``. Closing the iterator
+        cancels: within one step nothing more is computed for the call, and what it held is free.
+
+        Raises:
+            InvalidInputError: The call is at fault, or asks for what the engine doesn't have.
+        """
+        ...
+
+    def close(self) -> None:
+        """End what is still written, and give back what is held."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """A model ready to serve.
@@ -129,12 +233,14 @@ class LoadedModel:
         tokenizer: Runs its tokenizer alone; None where the model has none.
         batch_cost: Padded cost (tokens, …) from which on a larger batch is no more efficient: a larger one
             only makes its calls wait for each other.
+        generator: What answers in place of runners, where the model batches by itself.
     """
 
     info: ModelInfo
     runners: Sequence[Runner]
     batch_cost: int
     tokenizer: Runner | None = None
+    generator: Generator | None = None
 
 
 Progress = Callable[[str], None]

@@ -29,14 +29,14 @@ class Kind:
 
     Attributes:
         way: How it runs: ``encoder`` is one tokenizer call, one forward pass and numpy; ``seq2seq`` is
-        batched
-            ``generate``; ``pipeline`` is the library's own pipeline object.
+            batched ``generate``; ``causal`` is an engine that batches token by token; ``pipeline`` is the
+            library's own pipeline object.
         transformers: The class that loads it.
         optimum: The class that exports it to OpenVINO; empty where there is none.
         outputs: What a forward pass gives, by name.
     """
 
-    way: Literal["encoder", "seq2seq", "pipeline"]
+    way: Literal["encoder", "seq2seq", "causal", "pipeline"]
     transformers: str
     optimum: str
     outputs: tuple[str, ...] = ("logits",)
@@ -52,6 +52,7 @@ SPAN_CLASSIFIER = Kind(
     "encoder", "AutoModelForQuestionAnswering", "OVModelForQuestionAnswering", ("start_logits", "end_logits")
 )
 SEQ2SEQ = Kind("seq2seq", "AutoModelForSeq2SeqLM", "OVModelForSeq2SeqLM")
+CAUSAL = Kind("causal", "AutoModelForCausalLM", "OVModelForCausalLM")
 TABLE_READER = Kind("pipeline", "AutoModelForTableQuestionAnswering", "")
 
 
@@ -222,20 +223,72 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What a sequence-to-sequence model wrote.
+class Constraint:
+    """A form that what is written must have.
 
     Attributes:
-        text: Without special tokens.
-        tokens: How many it wrote, its end token included.
+        form: Of what kind: a JSON Schema or a regular expression, as text, or texts to choose from.
+        value: The schema or the expression; of choices, the first.
+        choices: The texts.
+    """
+
+    form: Literal["json_schema", "regex", "choices"]
+    value: str = ""
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """How a causal model writes.
+
+    Attributes:
+        generation: Keyword arguments of ``generate``, seed and limits; a prompt is never cut.
+        stop_strings: Texts at which to stop.
+        constraint: A form that the text must have.
+        logprobs: Say how likely each token was.
+        sequences: Texts to write for the prompt.
+        stream: Somebody reads the text while it is written.
+    """
+
+    generation: Generation = Generation()
+    stop_strings: tuple[str, ...] = ()
+    constraint: Constraint | None = None
+    logprobs: bool = False
+    sequences: int = 1
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CausalPrompt:
+    """What a causal model reads for a call.
+
+    Attributes:
+        text: The prompt.
+        special_tokens: Let the tokenizer add its special tokens; a chat template has written its own.
     """
 
     text: str
-    tokens: int
+    special_tokens: bool = True
+
+
+class CausalHead(Protocol):
+    """What a task makes of a call for a causal model."""
+
+    def prompt(self, call: Call) -> CausalPrompt:
+        """What the model reads; its length is the engine's to check.
+
+        Raises:
+            InvalidInputError: The call is at fault.
+        """
+        ...
+
+    def writing(self, call: Call) -> Writing:
+        """How it writes."""
+        ...
 
 
 class Seq2SeqHead(Protocol):
-    """What a task makes of a call for a model that writes; its calls' outputs are ``Written``."""
+    """What a task makes of a call for a model that writes; an output is a tuple of one ``Written``."""
 
     def prompt(self, call: Call) -> Prompt:
         """What the model reads.
@@ -263,9 +316,8 @@ class DirectHead(Protocol):
 
 
 HeadFactory = Callable[[Any], Any]
-"""Makes a head for a model: EncoderHead or Seq2SeqHead of a TextModel, DirectHead of a transformers pipeline
-or
-tokenizer. Raises ModelLoadError where the model can't serve the task."""
+"""Makes a head for a model: EncoderHead, Seq2SeqHead or CausalHead of a TextModel, DirectHead of a
+transformers pipeline or tokenizer. Raises ModelLoadError where the model can't serve the task."""
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import torch
 from task_cases import decoded, refusal
 
 from standpipe.v1 import common_pb2, text_pb2, tokenizers_pb2
-from standpipe_server.backends import seq2seq
 from standpipe_server.backends.load import load
 from standpipe_server.backends.reading import TextReader
+from standpipe_server.backends.sampling import LOCK
 from standpipe_server.backends.seq2seq import Seq2SeqRunner, SeqModel
 from standpipe_server.backends.sources import Source
 from standpipe_server.errors import InvalidInputError, LimitExceededError, ModelLoadError
@@ -27,7 +27,7 @@ from standpipe_server.tasks.writing import PlainHead
 from tiny_models import byte_pairs, save_tiny_encoder, save_tiny_t5, save_tiny_tapas, word_pieces
 
 Chat = tokenizers_pb2.ApplyChatTemplateRequest
-HELLO = tokenizers_pb2.ChatMessage(role="user", content="hello")
+HELLO = common_pb2.ChatMessage(role="user", content="hello")
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
@@ -79,7 +79,7 @@ class Writer:
         self.told: list[dict[str, Any]] = []
 
     def generate(self, **options: Any) -> torch.Tensor:
-        self.locked.append(seq2seq._sampling.locked())
+        self.locked.append(LOCK.locked())
         self.told.append(options)
         return torch.tensor([[0, 7, 2]])
 

@@ -15,8 +15,8 @@ import transformers
 from standpipe_server.backends.seq2seq import DEFAULT_MAX_NEW_TOKENS, Seq2SeqRunner, SeqModel
 from standpipe_server.backends.sources import Source
 from standpipe_server.errors import InvalidInputError
-from standpipe_server.interfaces import Call, Outcome, Output
-from standpipe_server.programs import Generation, Prompt, Written
+from standpipe_server.interfaces import Call, Outcome, Output, Written
+from standpipe_server.programs import Generation, Prompt
 from standpipe_server.tasks.summarize_text import SummarizeHead, SummarizeParameters
 from standpipe_server.tasks.transform_text import TransformParameters
 from standpipe_server.tasks.writing import PlainHead
@@ -55,7 +55,7 @@ def calls(
 
 def written(outcomes: Sequence[Outcome]) -> list[Written]:
     assert [] == [outcome for outcome in outcomes if not isinstance(outcome, Output)]
-    return [outcome.value for outcome in outcomes if isinstance(outcome, Output)]
+    return [outcome.value[0] for outcome in outcomes if isinstance(outcome, Output)]
 
 
 @pytest.mark.parametrize(

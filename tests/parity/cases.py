@@ -99,6 +99,24 @@ CASES: dict[str, list[Request]] = {
             "parameters": WRITE | {"doSample": True, "seed": "7", "temperature": 0.8, "topK": 9, "topP": 0.9},
         },
     ],
+    "GenerateText": [
+        {"prompts": [TEXTS[0], TEXTS[3], TEXTS[4]], "parameters": WRITE},
+        {"prompts": TEXTS[:2], "parameters": WRITE | {"minNewTokens": 12}, "returnFullText": True},
+        {"prompts": TEXTS[:1], "parameters": WRITE | {"repetitionPenalty": 1.5, "noRepeatNgramSize": 2}},
+        {"prompts": TEXTS[1:2], "parameters": WRITE | {"numBeams": 3}, "numReturnSequences": 2},
+    ],
+    "Chat": [
+        {"messages": [{"role": "user", "content": "hello"}], "parameters": WRITE},
+        {
+            "messages": [
+                {"role": "system", "content": "be brief"},
+                {"role": "user", "parts": [{"text": "wat"}, {"text": "er?"}]},
+                {"role": "assistant", "content": "it st"},
+            ],
+            "parameters": WRITE,
+            "templateVariables": {"mood": "calm"},
+        },
+    ],
     "Tokenize": [
         {"texts": TEXTS},
         {"texts": TEXTS[:2], "textPairs": ["a pipe", "Ada"], "addSpecialTokens": False},
@@ -173,12 +191,13 @@ TINY: dict[str, tuple[str, list[str]]] = {
         "text2text-generation+summarization+translation",
         ["TransformText", "SummarizeText", "TranslateText", *TOKENIZER_RPCS],
     ),
+    "llama": ("text-generation+summarization", ["GenerateText", "Chat", "SummarizeText"]),
     "marian": ("translation", ["TranslateText"]),
     "nllb": ("translation", ["TranslateText"]),
 }
 # One of each kind that Optimum exports: what is left out has none, or differs in numbers after the model
 # only.
-ON_OPENVINO = ("plain", "nli", "tagger", "masked", "reader", "t5")
+ON_OPENVINO = ("plain", "nli", "tagger", "masked", "reader", "t5", "llama")
 
 REAL_TEXTS = [
     "This film was a wonderful surprise, and I would watch it again.",
@@ -222,6 +241,40 @@ REAL_CASES: dict[str, list[Request]] = {
     "Detokenize": [{"sequences": [{"ids": [2, 40, 41, 100, 3]}], "skipSpecialTokens": True}],
 }
 
+# What SmolLM2 is asked: RPC by RPC, in fp32 so that the same words come out.
+PROMPTS = [
+    "The capital of France is",
+    "Water boils at",
+    "Once upon a time there was a pipe",
+    "The three primary colours are",
+    "def fibonacci(n):",
+    "A standpipe is",
+    "1, 2, 3, 4,",
+    "The opposite of hot is",
+    "Dear Sir or Madam,",
+    "In 1969, people first",
+]
+QUESTIONS = [
+    "What is the capital of France?",
+    "Name three fruits.",
+    "What colour is the sky?",
+    "Write one sentence about the sea.",
+    "How many days has a week?",
+    "What do firefighters use a hose for?",
+    "Say hello in French.",
+    "What is a protobuf message?",
+    "Which is larger, the sun or the moon?",
+    "Tell me a very short story about a dog.",
+]
+SHORT = {"maxNewTokens": 24}
+REAL_CASES |= {
+    "GenerateText": [{"prompts": PROMPTS, "parameters": SHORT}],
+    "Chat": [
+        {"messages": [{"role": "user", "content": question}], "parameters": SHORT} for question in QUESTIONS
+    ],
+    "SummarizeText": [{"texts": [" ".join(REAL_TEXTS), LONG], "parameters": SHORT}],
+}
+
 # One request per RPC that is at fault, and the field that the refusal names.
 INVALID: dict[str, tuple[Request, str]] = {
     "EmbedText": ({"texts": ["a"], "promptName": "none such"}, "prompt_name"),
@@ -238,6 +291,8 @@ INVALID: dict[str, tuple[Request, str]] = {
     "SummarizeText": ({"texts": []}, "texts"),
     "TranslateText": ({"texts": ["a"], "sourceLanguage": "tlh", "targetLanguage": "vul"}, "target_language"),
     "TransformText": ({"texts": ["a"], "parameters": {"temperature": 0}}, "parameters.temperature"),
+    "GenerateText": ({"prompts": ["a", LONG]}, "prompts[1]"),
+    "Chat": ({"messages": [{"role": "robot", "content": "beep"}]}, "messages[0].role"),
     "Tokenize": ({"texts": ["a"], "truncate": True, "maxLength": 1}, "max_length"),
     "Detokenize": ({"sequences": [{"ids": [4000000]}]}, "sequences[0].ids[0]"),
     "ApplyChatTemplate": ({"messages": [{"role": "robot", "content": "beep"}]}, "messages"),
@@ -281,6 +336,15 @@ MISTAKES: list[tuple[str, Request, str]] = [
     ("TransformText", {"texts": ["a", LONG], "truncate": False}, "texts[1]"),
     ("TransformText", {"texts": ["a"], "parameters": {"maxNewTokens": 5000}}, "parameters.max_new_tokens"),
     ("TranslateText", {"texts": ["a"], "sourceLanguage": "en"}, "target_language"),
+    ("GenerateText", {}, "prompts"),
+    ("GenerateText", {"prompts": ["a"], "parameters": {"topP": 2}}, "parameters.top_p"),
+    ("Chat", {"messages": [{"role": "user", "content": LONG}]}, "messages"),
+    ("Chat", {"messages": [{"role": "user"}], "parameters": {"temperature": -1}}, "parameters.temperature"),
+    (
+        "Chat",
+        {"messages": [{"role": "user"}], "constraint": {"jsonSchema": '{"enum": []}'}},
+        "constraint.json_schema",
+    ),
     ("Detokenize", {"sequences": []}, "sequences"),
     ("ApplyChatTemplate", {"messages": [{"role": "user"}], "tools": ["[1]"]}, "tools[0]"),
 ]

@@ -15,6 +15,7 @@ from tiny_models import (
     NLI,
     byte_pairs,
     save_tiny_encoder,
+    save_tiny_llama,
     save_tiny_marian,
     save_tiny_nllb,
     save_tiny_t5,
@@ -45,6 +46,7 @@ _MAKERS: dict[str, Callable[[Path], Path]] = {
     "reader": lambda folder: save_tiny_encoder(folder, head="AutoModelForQuestionAnswering"),
     "tables": save_tiny_tapas,
     "t5": save_tiny_t5,
+    "llama": lambda folder: save_tiny_llama(folder, max_tokens=256),
     "marian": save_tiny_marian,
     "nllb": save_tiny_nllb,
 }
@@ -87,10 +89,15 @@ def demo_parity_server(
     models = [
         (f"{recipe.name}-{form}", demo_folders[recipe.name], "+".join(recipe.tasks), backend, dtype)
         for recipe in demo_models.RECIPES
-        for form, backend, dtype in (("torch", "torch", "fp32"), ("auto", "auto", "auto"))
+        for form, backend, dtype in (("torch", "torch", "fp32"), ("auto", "auto", _dtype(recipe)))
     ]
     with server_process(["--config", str(_config(tmp_path_factory, models))]) as server:
         yield server
+
+
+def _dtype(recipe: demo_models.Recipe) -> str:
+    """As the server would choose; texts, which no tolerance compares, in full precision."""
+    return "fp32" if "text-generation" in recipe.tasks else "auto"
 
 
 def _config(tmp_path_factory: pytest.TempPathFactory, models: list[tuple[str, Path, str, str, str]]) -> Path:

@@ -19,6 +19,8 @@ import transformers
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from parity import causal_oracles
+
 Answer = dict[str, Any]
 
 
@@ -230,6 +232,8 @@ def generate(folder: Path, texts: Iterable[str], request: Any, **options: Any) -
 
 
 def summarize_text(folder: Path, request: Any) -> Answer:
+    if not auto("AutoConfig", folder).is_encoder_decoder:
+        return causal_oracles.summarize(folder, request)
     specific = auto("AutoConfig", folder).task_specific_params or {}
     prefix = specific.get("summarization", {}).get("prefix", "")
     written = generate(folder, [prefix + text for text in request.texts], request)
@@ -336,6 +340,8 @@ ORACLES: dict[str, Callable[[Path, Message], Answer]] = {
     "SummarizeText": summarize_text,
     "TranslateText": translate_text,
     "TransformText": transform_text,
+    "GenerateText": causal_oracles.generate_text,
+    "Chat": causal_oracles.chat,
     "Tokenize": tokenize,
     "Detokenize": detokenize,
     "ApplyChatTemplate": apply_chat_template,

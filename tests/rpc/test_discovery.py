@@ -22,6 +22,8 @@ def test_reflection_lists_every_service(client: Client) -> None:
     services = set(ProtoReflectionDescriptorDatabase(client.channel).get_services())
     assert services >= {
         "standpipe.v1.TextService",
+        "standpipe.v1.GenerationService",
+        "standpipe.v1.TokenizerService",
         "standpipe.v1.ModelService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",

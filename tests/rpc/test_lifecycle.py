@@ -23,7 +23,7 @@ from standpipe import CallError, Client
 from standpipe.v1 import models_pb2
 from standpipe_bench.server_process import ServerProcess, server_process
 
-SERVICES = ["", "standpipe.v1.TextService", "standpipe.v1.ModelService"]
+SERVICES = ["", *(f"standpipe.v1.{name}Service" for name in ("Text", "Generation", "Tokenizer", "Model"))]
 Health = health_pb2.HealthCheckResponse
 
 

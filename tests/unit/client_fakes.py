@@ -1,16 +1,20 @@
-"""A channel that answers from a table, and an answer for each RPC."""
+"""A channel that answers from a table, and an answer for each RPC: for a stream its messages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import grpc
 import numpy as np
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from standpipe import Client
 from standpipe.v1 import (
+    common_pb2,
+    generation_pb2,
+    generation_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
     text_pb2,
@@ -23,7 +27,17 @@ LABELS = text_pb2.LabelScores(
     labels=[text_pb2.LabelScore(label="wet", score=0.75), text_pb2.LabelScore(label="dry", score=0.25)]
 )
 
-ANSWERS: dict[str, Message] = {
+USAGE = generation_pb2.Usage(prompt_tokens=5, generated_tokens=3, cached_tokens=0)
+LOGPROB = generation_pb2.TokenLogprob(id=7, token=" wa", logprob=-0.5)
+TOOL_CALL = common_pb2.ToolCall(id="c1", name="open", arguments='{"valve": 3, "how": "slowly"}')
+METADATA = common_pb2.Metadata(
+    model="m", time_to_first_token=Duration(nanos=250_000_000), tokens_per_second=12.5
+)
+
+Answer = Message | Exception | Sequence[Message | Exception]
+
+# Any, because what is there depends on the RPC.
+ANSWERS: dict[str, Any] = {
     "EmbedText": text_pb2.EmbedTextResponse(
         packed=np.array([[1, 0], [0.5, 0.25]], "<f4").tobytes(),
         embeddings=[text_pb2.Embedding(values=[1, 0]), text_pb2.Embedding(values=[0.5, 0.25])],
@@ -88,6 +102,53 @@ ANSWERS: dict[str, Message] = {
     "TransformText": text_pb2.TransformTextResponse(
         results=[text_pb2.TransformedText(generated_text="changed", generated_tokens=2)]
     ),
+    "GenerateText": generation_pb2.GenerateTextResponse(
+        results=[
+            generation_pb2.GeneratedTexts(
+                texts=[
+                    generation_pb2.GeneratedText(
+                        generated_text=" water",
+                        finish_reason=generation_pb2.FINISH_REASON_STOP_STRING,
+                        stop_string=".",
+                        generated_tokens=3,
+                        logprobs=[LOGPROB],
+                    ),
+                    generation_pb2.GeneratedText(
+                        generated_text=" fire", finish_reason=generation_pb2.FINISH_REASON_LENGTH
+                    ),
+                ]
+            ),
+            generation_pb2.GeneratedTexts(),
+        ]
+    ),
+    "StreamGenerateText": [
+        generation_pb2.StreamGenerateTextResponse(
+            delta=generation_pb2.TextDelta(text=" wa", logprobs=[LOGPROB])
+        ),
+        generation_pb2.StreamGenerateTextResponse(delta=generation_pb2.TextDelta()),
+        generation_pb2.StreamGenerateTextResponse(delta=generation_pb2.TextDelta(text="ter")),
+        generation_pb2.StreamGenerateTextResponse(
+            end=generation_pb2.StreamEnd(
+                finish_reason=generation_pb2.FINISH_REASON_STOP_STRING, stop_string=".", usage=USAGE
+            ),
+            metadata=METADATA,
+        ),
+    ],
+    "Chat": generation_pb2.ChatResponse(
+        message=common_pb2.ChatMessage(role="assistant", content="Of course.", tool_calls=[TOOL_CALL]),
+        finish_reason=generation_pb2.FINISH_REASON_TOOL_CALL,
+        usage=USAGE,
+        logprobs=[LOGPROB],
+    ),
+    "StreamChat": [
+        generation_pb2.StreamChatResponse(delta=generation_pb2.ChatDelta(content="Of ", logprobs=[LOGPROB])),
+        generation_pb2.StreamChatResponse(delta=generation_pb2.ChatDelta(content="course.")),
+        generation_pb2.StreamChatResponse(delta=generation_pb2.ChatDelta(tool_calls=[TOOL_CALL])),
+        generation_pb2.StreamChatResponse(
+            end=generation_pb2.StreamEnd(finish_reason=generation_pb2.FINISH_REASON_TOOL_CALL, usage=USAGE),
+            metadata=METADATA,
+        ),
+    ],
     "Tokenize": tokenizers_pb2.TokenizeResponse(
         results=[
             tokenizers_pb2.Tokens(
@@ -118,6 +179,33 @@ ANSWERS: dict[str, Message] = {
 }
 
 
+class FakeStream:
+    """A call that streams, of either kind of channel: the messages of a table, until it is cancelled.
+
+    Args:
+        messages: In order; an exception is raised in its turn.
+    """
+
+    def __init__(self, messages: Sequence[Message | Exception]) -> None:
+        self.cancelled = False
+        self._messages = iter(messages)
+
+    def __iter__(self) -> FakeStream:
+        return self
+
+    def __next__(self) -> Message:
+        message = next(self._messages)
+        if isinstance(message, Exception):
+            raise message
+        return message
+
+    async def read(self) -> Any:
+        return next(self, grpc.aio.EOF)
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
 class FakeChannel:
     """Answers each RPC as a table says; an exception there is raised.
 
@@ -126,23 +214,34 @@ class FakeChannel:
         asynchronous: Answer as a channel of grpc.aio does.
     """
 
-    def __init__(self, answers: Mapping[str, Message | Exception], *, asynchronous: bool = False) -> None:
+    def __init__(self, answers: Mapping[str, Answer], *, asynchronous: bool = False) -> None:
         self.calls: list[tuple[str, Message, float, Any]] = []
+        self.streams: list[FakeStream] = []
         self._answers = answers
         self._asynchronous = asynchronous
 
     def unary_unary(self, path: str, *_: object, **__: object) -> Callable[..., Any]:
-        def call(request: Message, *, timeout: float, metadata: Any) -> Message:
-            self.calls.append((path, request, timeout, metadata))
-            answer = self._answers[path.rpartition("/")[2]]
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
+        def call(request: Message, *, timeout: float, metadata: Any) -> Any:
+            return self._answer(path, request, timeout, metadata)
 
-        async def later(request: Message, *, timeout: float, metadata: Any) -> Message:
+        async def later(request: Message, *, timeout: float, metadata: Any) -> Any:
             return call(request, timeout=timeout, metadata=metadata)
 
         return later if self._asynchronous else call
+
+    def unary_stream(self, path: str, *_: object, **__: object) -> Callable[..., Any]:
+        def call(request: Message, *, timeout: float, metadata: Any) -> FakeStream:
+            self.streams.append(FakeStream(self._answer(path, request, timeout, metadata)))
+            return self.streams[-1]
+
+        return call
+
+    def _answer(self, path: str, request: Message, timeout: float, metadata: Any) -> Any:
+        self.calls.append((path, request, timeout, metadata))
+        answer = self._answers[path.rpartition("/")[2]]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 def put_on(client: Any, channel: FakeChannel) -> None:
@@ -150,11 +249,12 @@ def put_on(client: Any, channel: FakeChannel) -> None:
     fake: Any = channel
     client.channel = fake
     client.text = text_pb2_grpc.TextServiceStub(fake)
+    client.generation = generation_pb2_grpc.GenerationServiceStub(fake)
     client.tokenizers = tokenizers_pb2_grpc.TokenizerServiceStub(fake)
     client.models = models_pb2_grpc.ModelServiceStub(fake)
 
 
-def fake_client(answers: Mapping[str, Message | Exception]) -> tuple[Client, FakeChannel]:
+def fake_client(answers: Mapping[str, Answer]) -> tuple[Client, FakeChannel]:
     """A client, and the channel that it calls."""
     client = Client("127.0.0.1:1", timeout=7.0, metadata=[("x-key", "1")])
     client.close()

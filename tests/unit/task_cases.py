@@ -8,12 +8,14 @@ import pytest
 from google.protobuf.message import Message
 
 from standpipe_server.errors import InvalidInputError, LimitExceededError
-from standpipe_server.interfaces import Call, Output
-from standpipe_server.tasks import TASKS, InputLimits, Task
+from standpipe_server.interfaces import Call, Chunk, Output
+from standpipe_server.tasks import STREAM_TASKS, TASKS, InputLimits, StreamTask, Task
 
 LIMITS = InputLimits()
 BY_RPC = {task.rpc.rpartition(".")[2]: task for task in TASKS}
 """The tasks by the short names of their RPCs."""
+STREAMS_BY_RPC = {task.rpc.rpartition(".")[2]: task for task in STREAM_TASKS}
+"""Likewise, of those whose answers are sent while they are written."""
 
 
 def task_of(request: Message) -> Task:
@@ -21,9 +23,15 @@ def task_of(request: Message) -> Task:
     return BY_RPC[request.DESCRIPTOR.name.removesuffix("Request")]
 
 
+def stream_task_of(request: Message) -> StreamTask | None:
+    """The task that a request is for whose answer is a stream."""
+    return STREAMS_BY_RPC.get(request.DESCRIPTOR.name.removesuffix("Request"))
+
+
 def decoded(request: Message, limits: InputLimits = LIMITS) -> list[Call]:
     """The calls that a request becomes."""
-    return task_of(request).decode(request, limits)
+    stream = stream_task_of(request)
+    return task_of(request).decode(request, limits) if stream is None else [stream.decode(request, limits)]
 
 
 def parameters_of(request: Message) -> Any:
@@ -35,6 +43,14 @@ def parameters_of(request: Message) -> Any:
 def encoded(request: Message, *values: Any) -> Any:
     """The response to a request whose calls came to these values."""
     return task_of(request).encode([Output(value) for value in values], request)
+
+
+def streamed(request: Message, *chunks: Chunk) -> list[Any]:
+    """The messages to a request whose text is written in these chunks."""
+    task = stream_task_of(request)
+    assert task is not None
+    encoder = task.encoder(request)
+    return [message for chunk in chunks for message in encoder.add(chunk)]
 
 
 def refusal(request: Message, limits: InputLimits = LIMITS) -> InvalidInputError:

@@ -7,6 +7,8 @@ import io
 import itertools
 import random
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import grpc
 import numpy as np
@@ -15,10 +17,10 @@ from client_fakes import ANSWERS, fake_client, refused
 from rich.console import Console
 
 from standpipe import CallError, contract
-from standpipe.v1 import text_pb2
+from standpipe.v1 import generation_pb2, text_pb2
 from standpipe_bench.closed_loop import ClosedLoop, Record, drive
 from standpipe_bench.comparison import Comparison
-from standpipe_bench.demo import SAYINGS, DemoCall, call_everything
+from standpipe_bench.demo import SAYINGS, DemoCall, answer_live, call_everything
 from standpipe_bench.in_process import Throughput
 from standpipe_bench.payloads import embed_requests, texts
 from standpipe_bench.statistics import summarize
@@ -151,6 +153,10 @@ def test_the_demo_calls_every_rpc_with_its_example() -> None:
         ("AnswerTableQuestion", "City: Paris, Lyon, Nice\nPeople: ", "SUM > 2, 3"),
         ("FillMask", "Paris is the [MASK] of France.\ntop_k = 3", "pipe 0.50\nhose 0.25"),
         ("TransformText", "spell in English: 42\nmax_new_tokens = 20", "changed"),
+        ("GenerateText", "Once upon a time", "water\nfire"),
+        ("StreamGenerateText", "prompt = Water boils at", "water\nin 4 messages"),
+        ("Chat", "user: What is the capital of France?", "Of course."),
+        ("StreamChat", "user: Why do firefighters use a standpipe?", "Of course.\nin 4 messages"),
         ("Tokenize", "Water stands ready", "[CLS] ##pipe"),
         ("Detokenize", "101, 2300, ", "one\n"),
         ("ListTasks", "", "2 tasks, 1 of them served"),
@@ -171,6 +177,39 @@ def test_the_demo_says_why_a_call_is_refused(demo_calls: dict[str, DemoCall]) ->
     summarize, chat = demo_calls["SummarizeText"], demo_calls["ApplyChatTemplate"]
     assert ("no model served; the library's default is who/cut", False) == (summarize.got, summarize.answered)
     assert ("no chat template", False) == (chat.got, chat.answered)
+
+
+ANSWER = [
+    *(
+        generation_pb2.StreamChatResponse(delta=generation_pb2.ChatDelta(content=text))
+        for text in ("It ", "", "brings\n", "[water] up.")
+    ),
+    generation_pb2.StreamChatResponse(
+        end=generation_pb2.StreamEnd(usage=generation_pb2.Usage(generated_tokens=7))
+    ),
+]
+
+
+def test_the_demo_says_what_a_stream_brought_and_in_how_many_messages() -> None:
+    texts = [
+        generation_pb2.StreamGenerateTextResponse(delta=generation_pb2.TextDelta(text=text))
+        for text in ("100", " °C")
+    ]
+    assert "100 °C\nin 2 messages" == SAYINGS["StreamGenerateText"](texts)
+    assert "It brings [water] up.\nin 5 messages" == SAYINGS["StreamChat"](ANSWER)
+
+
+def test_the_demo_shows_an_answer_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+    # Looked at before the call, at the first piece and at the end.
+    clock = SimpleNamespace(perf_counter=iter([1.0, 1.25, 3.0]).__next__)
+    monkeypatch.setattr("standpipe_bench.demo.time", clock)
+    channel = SimpleNamespace(unary_stream=lambda *_, **__: None)
+    client: Any = SimpleNamespace(channel=channel, stream=lambda *_: iter(ANSWER))
+    answer = answer_live(client, shown.append, shown.append)
+    question = contract.example(contract.find("StreamChat")).messages[-1].content  # type: ignore[attr-defined]
+    assert [question, "It ", "brings\n", "[water] up."] == shown
+    assert "7 tokens, 4 tokens/s, the first after 250 ms" == answer.pace()
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INTERNAL])

@@ -17,6 +17,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
 from standpipe import contract
@@ -44,7 +45,7 @@ DETAILS: tuple[Message, ...] = (
 
 
 class TableServer(grpc.GenericRpcHandler):
-    """Answers as ANSWERS says, and refuses texts that hold "bad" with every detail there is."""
+    """Answers as ANSWERS says; "bad" it refuses with every detail there is, in a stream after a message."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, Message]] = []
@@ -53,19 +54,37 @@ class TableServer(grpc.GenericRpcHandler):
         rpc = contract.find(details.method)
 
         def answer(data: bytes, context: grpc.ServicerContext) -> bytes:
-            request = contract.empty_request(rpc)
-            request.ParseFromString(data)
-            self.requests.append((rpc.name, request))
+            request = self._read(rpc, data)
             if "bad" in getattr(request, "texts", ()):
-                status = status_pb2.Status(code=8, message="no good")
-                for detail in DETAILS:
-                    status.details.append(AnyMessage())
-                    status.details[-1].Pack(detail)
-                context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no good")
-            return ANSWERS[rpc.name].SerializeToString()
+                _refuse(context)
+            answer: bytes = ANSWERS[rpc.name].SerializeToString()
+            return answer
 
+        def stream(data: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+            request = self._read(rpc, data)
+            for message in ANSWERS[rpc.name]:
+                yield message.SerializeToString()
+                if "bad" == getattr(request, "prompt", ""):
+                    _refuse(context)
+
+        if rpc.server_streaming:
+            return grpc.unary_stream_rpc_method_handler(stream)
         return grpc.unary_unary_rpc_method_handler(answer)
+
+    def _read(self, rpc: MethodDescriptor, data: bytes) -> Message:
+        request = contract.empty_request(rpc)
+        request.ParseFromString(data)
+        self.requests.append((rpc.name, request))
+        return request
+
+
+def _refuse(context: grpc.ServicerContext) -> None:
+    status = status_pb2.Status(code=8, message="no good")
+    for detail in DETAILS:
+        status.details.append(AnyMessage())
+        status.details[-1].Pack(detail)
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "no good")
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +109,11 @@ def address(served: tuple[TableServer, str]) -> str:
     return served[1]
 
 
+def response_of(rpc: MethodDescriptor) -> Message:
+    """An empty one."""
+    return GetMessageClass(rpc.output_type)()
+
+
 def typed(*words: str, stdin: bytes = b"") -> Result:
     result = CliRunner().invoke(app, ["call", *words], input=stdin, env={"COLUMNS": "200", "NO_COLOR": "1"})
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
@@ -110,8 +134,12 @@ def test_the_example_of_any_rpc_is_sent_and_answered(
     result = typed(rpc.name, "--example", "--address", address)
     assert (0, "") == (result.exit_code, result.stderr)
     assert [(rpc.name, contract.example(rpc))] == server.requests
-    answer = type(ANSWERS[rpc.name])()
-    assert ANSWERS[rpc.name] == json_format.Parse(result.stdout, answer)
+    if rpc.server_streaming:
+        # A line each.
+        answers = [json_format.Parse(line, response_of(rpc)) for line in result.stdout.splitlines()]
+        assert ANSWERS[rpc.name] == answers
+    else:
+        assert ANSWERS[rpc.name] == json_format.Parse(result.stdout, response_of(rpc))
 
 
 def test_a_request_in_json_is_answered_in_json_zeros_too(server: TableServer, address: str) -> None:
@@ -164,6 +192,14 @@ def test_a_refusal_tells_the_status_the_field_and_the_reason(server: TableServer
         "  reason: QUEUE_FULL (limit max_queue)",
         "  worth a retry after 0.5 s",
     ] == result.stderr.splitlines()
+
+
+def test_a_stream_that_is_refused_in_the_middle_keeps_what_came(server: TableServer, address: str) -> None:
+    result = typed("StreamGenerateText", "--json", '{"prompt": "bad"}', "--address", address)
+    (line,) = result.stdout.splitlines()
+    assert " wa" == json.loads(line)["delta"]["text"]
+    assert 1 == result.exit_code
+    assert result.stderr.startswith("standpipe: RESOURCE_EXHAUSTED: no good\n")
 
 
 def test_no_server_at_all_is_told_at_once() -> None:

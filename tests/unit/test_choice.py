@@ -17,6 +17,7 @@ NO_OPENVINO = "not installed: openvino"
 class FakeFacts:
     """A machine with nothing but a processor, unless it is told otherwise."""
 
+    cores: int = 2
     no_cuda: str = NO_CUDA
     cuda_bf16: bool = False
     no_mps: str = NO_MPS

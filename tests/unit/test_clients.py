@@ -14,18 +14,36 @@ from standpipe import (
     Answer,
     AsyncClient,
     CallError,
+    ChatAnswer,
+    ChatDelta,
     ChatPrompt,
     Entity,
     Fill,
+    GeneratedText,
     Label,
     Ranked,
+    StreamEnd,
     TableAnswer,
+    TextDelta,
     Token,
+    TokenLogprob,
     Tokens,
+    ToolCall,
+    Usage,
     contract,
 )
-from standpipe.v1 import models_pb2, text_pb2, tokenizers_pb2
+from standpipe.v1 import common_pb2, generation_pb2, models_pb2, text_pb2, tokenizers_pb2
 
+HELLO = [{"role": "user", "content": "Open the valve!"}]
+LOGPROBS = (TokenLogprob(7, " wa", -0.5),)
+CHAT_ANSWER = ChatAnswer(
+    "Of course.",
+    (ToolCall("c1", "open", '{"valve": 3, "how": "slowly"}'),),
+    "tool_call",
+    "",
+    Usage(5, 3, 0),
+    LOGPROBS,
+)
 LABELS = [Label("wet", 0.75), Label("dry", 0.25)]
 
 # For each method: what it is called with, and what it makes of the answer in ANSWERS.
@@ -56,6 +74,18 @@ METHODS: dict[str, tuple[tuple[Any, ...], dict[str, Any], Any]] = {
     "summarize_text": ((["long"],), {"num_beams": 2}, ["short"]),
     "translate_text": ((["short"],), {"target_language": "de"}, ["kurz"]),
     "transform_text": ((["a"],), {"seed": 3}, ["changed"]),
+    "generate_text": (
+        (["Pipes bring", "b"],),
+        {"num_return_sequences": 2},
+        [
+            [
+                GeneratedText(" water", "stop_string", ".", 3, LOGPROBS),
+                GeneratedText(" fire", "length", "", 0, ()),
+            ],
+            [],
+        ],
+    ),
+    "chat": ((HELLO,), {"tools": [{"name": "open"}]}, CHAT_ANSWER),
     "tokenize": (
         (["a", "pipe"],),
         {"max_length": 4},
@@ -67,9 +97,19 @@ METHODS: dict[str, tuple[tuple[Any, ...], dict[str, Any], Any]] = {
         {"tokenize": True},
         ChatPrompt("<user> hi", (5, 6)),
     ),
-    "list_tasks": ((), {}, list(ANSWERS["ListTasks"].tasks)),  # type: ignore[attr-defined]
-    "list_models": (("fill-mask",), {}, list(ANSWERS["ListModels"].models)),  # type: ignore[attr-defined]
-    "get_model": (("m",), {}, ANSWERS["GetModel"].model),  # type: ignore[attr-defined]
+    "list_tasks": ((), {}, list(ANSWERS["ListTasks"].tasks)),
+    "list_models": (("fill-mask",), {}, list(ANSWERS["ListModels"].models)),
+    "get_model": (("m",), {}, ANSWERS["GetModel"].model),
+}
+
+# For each that streams: the same, of the result of the whole stream.
+STREAMS: dict[str, tuple[tuple[Any, ...], dict[str, Any], Any]] = {
+    "stream_generate_text": (
+        ("Pipes bring",),
+        {"regex": "[a-z ]+"},
+        GeneratedText(" water", "stop_string", ".", 3, LOGPROBS),
+    ),
+    "stream_chat": ((HELLO,), {"max_new_tokens": 9}, CHAT_ANSWER),
 }
 
 
@@ -78,7 +118,7 @@ def rpc_of(method: str) -> str:
 
 
 def test_every_rpc_has_a_method() -> None:
-    assert {"EmbedText", *map(rpc_of, METHODS)} == {rpc.name for rpc in contract.methods().values()}
+    assert {"EmbedText", *map(rpc_of, METHODS | STREAMS)} == {rpc.name for rpc in contract.methods().values()}
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -104,6 +144,53 @@ async def test_the_async_client_sends_and_returns_the_same(method: str) -> None:
         assert expected == await getattr(aio, method)(*given, **options, timeout=2.0)
         assert channel.calls == later.calls
         aio.channel = real
+
+
+@pytest.mark.parametrize("method", STREAMS)
+def test_a_stream_calls_its_rpc_and_its_result_is_that_of_the_call_without(method: str) -> None:
+    given, options, expected = STREAMS[method]
+    client, channel = fake_client(ANSWERS)
+    assert expected == getattr(client, method)(*given, **options).result()
+    ((path, request, timeout, metadata),) = channel.calls
+    rpc = contract.find(path)
+    assert (rpc_of(method), rpc.input_type) == (rpc.name, request.DESCRIPTOR)
+    assert (7.0, (("x-key", "1"),)) == (timeout, metadata)
+
+
+@pytest.mark.parametrize("method", STREAMS)
+async def test_a_stream_of_the_async_client_sends_and_gives_the_same(method: str) -> None:
+    given, options, expected = STREAMS[method]
+    client, channel = fake_client(ANSWERS)
+    deltas = list(getattr(client, method)(*given, **options, timeout=2.0))
+    async with AsyncClient("127.0.0.1:1", metadata=[("x-key", "1")]) as aio:
+        real = aio.channel
+        later = FakeChannel(ANSWERS, asynchronous=True)
+        put_on(aio, later)
+        stream = getattr(aio, method)(*given, **options, timeout=2.0)
+        assert deltas == [delta async for delta in stream]
+        assert expected == await stream.result()
+        assert channel.calls == later.calls
+        aio.channel = real
+
+
+def test_an_answer_is_a_message_that_the_conversation_goes_on_with() -> None:
+    client, channel = fake_client(ANSWERS)
+    answer = client.chat(HELLO)
+    client.chat([*HELLO, answer.message, {"role": "tool", "tool_call_id": "c1", "content": "open"}])
+    sent: Any = channel.calls[1][1]
+    assert ANSWERS["Chat"].message == sent.messages[1]
+    plain = ChatAnswer("Yes.", (), "stop", "", Usage(5, 3, None), ())
+    assert {"role": "assistant", "content": "Yes."} == plain.message
+
+
+def test_what_an_engine_does_not_tell_is_none_not_zero() -> None:
+    client, _ = fake_client({"Chat": generation_pb2.ChatResponse()})
+    assert client.chat(HELLO).usage.cached_tokens is None
+
+
+def test_an_unknown_reason_to_end_is_no_word() -> None:
+    client, _ = fake_client({"Chat": generation_pb2.ChatResponse(finish_reason=99)})  # type: ignore[arg-type]
+    assert "" == client.chat(HELLO).finish_reason
 
 
 def test_embed_text_gives_an_array_in_order() -> None:
@@ -158,6 +245,12 @@ def test_results_can_not_be_changed_and_can_be_counted() -> None:
         (Fill, text_pb2.MaskFill),
         (Token, tokenizers_pb2.Token),
         (Tokens, tokenizers_pb2.Tokens),
+        (TokenLogprob, generation_pb2.TokenLogprob),
+        (ToolCall, common_pb2.ToolCall),
+        (Usage, generation_pb2.Usage),
+        (TextDelta, generation_pb2.TextDelta),
+        (ChatDelta, generation_pb2.ChatDelta),
+        (StreamEnd, generation_pb2.StreamEnd),
     ],
 )
 def test_a_result_has_every_field_of_its_message(result: type[Any], message: Any) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -128,6 +129,7 @@ def test_a_colon_before_a_word_sets_a_task_and_other_colons_are_the_sources_own(
 
 def test_one_model_may_serve_several_tasks(tmp_path: Path) -> None:
     assert [("m", "x", "summarization+translation")] == models("m=x:summarization+translation")
+    assert [("m", "x", "text-generation+summarization")] == models("m=x:text-generation+summarization")
     for written in ('"summarization+translation"', '["summarization", "translation"]'):
         path = file_of(tmp_path, f'[[model]]\nname = "m"\nsource = "x"\ntask = {written}')
         (spec,) = load_settings(["--config", path]).specs()
@@ -144,6 +146,15 @@ def test_one_model_may_serve_several_tasks(tmp_path: Path) -> None:
         ("m=x:", "unknown task ''"),
         ("m=x:tokenize", "unknown task 'tokenize'"),
         (f"m=x:{TASK}+fill-mask", f"{TASK} and fill-mask need models of different kinds: name two models"),
+        (
+            f"m=x:text-generation+{TASK}",
+            f"text-generation and {TASK} need models of different kinds: name two models",
+        ),
+        (
+            "m=x:text-generation+text2text-generation",
+            "text-generation and text2text-generation need models of different kinds: name two models",
+        ),
+        ("m=x:conversational", "unknown task 'conversational'; known: "),
         ("=x", "at least 1 character"),
         ("m=", "at least 1 character"),
     ],
@@ -180,6 +191,65 @@ def test_what_a_model_leaves_open_the_servers_own_options_say(tmp_path: Path) ->
         ModelSpec("a", "x", (TASK,), dtype="fp32", threads=4),
         ModelSpec("b", "y", (TASK,), revision="r1", dtype="bf16", device="cuda:1", streams=2, threads=4),
     ] == load_settings(["--config", path]).specs()
+
+
+WRITES: dict[str, Any] = {
+    "max_sequences": 7,
+    "max_batched_tokens": 99,
+    "kv_cache_gb": 0.5,
+    "prefix_cache": False,
+}
+FLAGS = ["--max-sequences=7", "--max-batched-tokens=99", "--kv-cache-gb=0.5", "--no-prefix-cache"]
+FILE = "max_sequences = 7\nmax_batched_tokens = 99\nkv_cache_gb = 0.5\nprefix_cache = false\n"
+CHAT = ("text-generation",)
+
+
+def test_how_causal_models_write_may_be_said_by_flags() -> None:
+    (spec,) = load_settings(["--model=a=x:text-generation", *FLAGS]).specs()
+    assert ModelSpec("a", "x", CHAT, **WRITES) == spec
+    (spec,) = load_settings(["--model=a=x:text-generation", "--prefix-cache"]).specs()
+    assert ModelSpec("a", "x", CHAT) == spec
+
+
+def test_how_causal_models_write_may_be_said_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in WRITES.items():
+        monkeypatch.setenv(f"STANDPIPE_{name.upper()}", str(value))
+    (spec,) = load_settings(["--model=a=x:text-generation"]).specs()
+    assert ModelSpec("a", "x", CHAT, **WRITES) == spec
+
+
+def test_how_causal_models_write_may_be_said_by_the_file_for_all_or_for_one(tmp_path: Path) -> None:
+    one = '[[model]]\nname = "a"\nsource = "x"\ntask = "text-generation"\n'
+    other = one.replace('"a"', '"b"')
+    path = file_of(tmp_path, FILE + one + other + "max_sequences = 8\nprefix_cache = true\n")
+    assert [
+        ModelSpec("a", "x", CHAT, **WRITES),
+        ModelSpec("b", "x", CHAT, **{**WRITES, "max_sequences": 8, "prefix_cache": True}),
+    ] == load_settings(["--config", path]).specs()
+    path = file_of(tmp_path, one + FILE + other)
+    assert [ModelSpec("a", "x", CHAT, **WRITES), ModelSpec("b", "x", CHAT)] == load_settings(
+        ["--config", path]
+    ).specs()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("max_sequences", "-1"),
+        ("max_batched_tokens", "-1"),
+        ("kv_cache_gb", "0"),
+        ("kv_cache_gb", "-1"),
+        ("prefix_cache", "perhaps"),
+    ],
+)
+def test_what_no_causal_model_could_write_with_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, value: str
+) -> None:
+    model = '[[model]]\nname = "a"\nsource = "x"\n'
+    told = value if option != "prefix_cache" else f'"{value}"'
+    assert option in problem_of("--config", file_of(tmp_path, f"{model}{option} = {told}"))
+    monkeypatch.setenv(f"STANDPIPE_{option.upper()}", value)
+    assert option in problem_of()
 
 
 def test_models_from_elsewhere_get_the_servers_own_options() -> None:

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 from engine_fakes import let_tasks_run
+from generator_fakes import LAST, Scribe
+from generator_fakes import call as written
 
 from standpipe_server.engine.batcher import Batcher
 from standpipe_server.engine.queue import BatchLimits
 from standpipe_server.engine.registry import Model, ModelState, Registry, Served
+from standpipe_server.engine.streams import Streams
 from standpipe_server.engine.worker import Done
 from standpipe_server.errors import DrainingError, ModelLoadingError, ModelNotFoundError
 from standpipe_server.interfaces import Call, ModelInfo, ModelSpec, Output
@@ -181,6 +184,29 @@ async def test_a_tokenizer_answers_beside_the_busy_model_and_is_drained_with_it(
     tokenizer.let_go()
     assert "the tokenizer" == (await answer).outputs[0].value
     await drained
+
+
+async def test_a_model_that_writes_token_by_token_answers_and_drains_like_any_other() -> None:
+    scribe = Scribe(2)
+    streams = Streams(scribe, 8)
+    model = Model(ModelSpec("chat", "folder/chat", ("text-generation",)))
+    model.served = Served(INFO, streams, 1.5)
+    assert streams is model.ready().streams()
+    answer = asyncio.create_task(streams.submit([written("a")], key=None, costs=[], timeout=None))
+    await let_tasks_run()
+    drained = asyncio.create_task(model.drain())
+    await let_tasks_run()
+    assert (ModelState.DRAINING, False, False) == (model.state, drained.done(), scribe.closed)
+    scribe.tell("a", LAST)
+    assert 3 == (await answer).written
+    await drained
+    model.close()
+    assert scribe.closed
+
+
+async def test_a_model_that_answers_at_once_can_not_be_read_while_it_writes() -> None:
+    with pytest.raises(ModelNotFoundError, match="doesn't write token by token"):
+        opened(FIRST, HeldWorker()).ready().streams()
 
 
 async def test_a_model_that_reads_no_texts_refuses_the_calls_of_a_tokenizer() -> None:

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from standpipe import options, requests
-from standpipe.v1 import common_pb2, text_pb2, tokenizers_pb2
+from standpipe.v1 import common_pb2, generation_pb2, text_pb2
 
 Request = Callable[..., Any]
 
@@ -38,12 +38,16 @@ REQUESTS: dict[Request, tuple[tuple[Any, ...], set[str], Any]] = {
     requests.summarize_text_request: ((["a"],), {"texts"}, options.WriteOptions),
     requests.translate_text_request: ((["a"],), {"texts"}, options.TranslateOptions),
     requests.transform_text_request: ((["a"],), {"texts"}, options.WriteOptions),
+    requests.generate_text_request: ((["a"],), {"prompts"}, options.GenerateTextOptions),
+    requests.stream_generate_text_request: (("a",), {"prompt"}, options.StreamTextOptions),
+    requests.chat_request: (([{"role": "user", "content": "a"}],), {"messages"}, options.ChatOptions),
+    requests.stream_chat_request: (([{"role": "user", "content": "a"}],), {"messages"}, options.ChatOptions),
     requests.tokenize_request: ((["a"], ["b"]), {"texts", "text_pairs"}, options.TokenizeOptions),
     requests.detokenize_request: (([[1, 2]],), {"sequences"}, options.DetokenizeOptions),
     requests.apply_chat_template_request: (
         ([{"role": "user", "content": "a"}],),
         {"messages"},
-        options.ChatOptions,
+        options.TemplateOptions,
     ),
 }
 
@@ -62,6 +66,7 @@ SAMPLES: dict[Any, tuple[Any, Any]] = {
         [{"z": "ü", "a": [1, None]}, '{"b":2}'],
         ['{"z": "ü", "a": [1, null]}', '{"b":2}'],
     ),
+    get_type_hints(options.ChatOptions)["json_schema"]: ({"z": "ü", "a": 1}, '{"z": "ü", "a": 1}'),
     get_type_hints(options.ChatOptions)["template_variables"]: ({"a": {"b": False}}, {"a": {"b": False}}),
 }
 
@@ -79,6 +84,8 @@ def filled(message: Any) -> set[str]:
 
 def plain(value: Any) -> Any:
     """A field's value, containers and structs as Python has them."""
+    if isinstance(value, generation_pb2.Choices):
+        return plain(value.texts)
     if hasattr(value, "DESCRIPTOR"):
         return MessageToDict(value)
     return value if isinstance(value, str | int | float) else [plain(one) for one in value]
@@ -92,9 +99,10 @@ def test_an_option_lands_in_its_field_and_in_no_other(request_of: Request, name:
     if name in filled(request):
         assert fields | {name} == filled(request)
     else:
-        # How to write is one message of its own.
-        assert fields | {"parameters"} == filled(request)
-        request = request.parameters
+        # How to write is one message of its own, and so is the form that it must have.
+        (part,) = filled(request) - fields
+        assert part in {"parameters", "constraint"}
+        request = getattr(request, part)
         assert {name} == filled(request)
     assert expected == plain(getattr(request, name))
 
@@ -113,6 +121,8 @@ def test_every_field_of_a_request_can_be_said(request_of: Request) -> None:
     if "parameters" in known:
         parameters = {field.name for field in common_pb2.GenerationParameters.DESCRIPTOR.fields}
         known = known - {"parameters"} | parameters
+    if "constraint" in known:
+        known = known - {"constraint"} | {"json_schema", "regex", "choices"}
     assert known == fields | can_be_said
 
 
@@ -168,6 +178,9 @@ def test_labels_to_ignore_may_be_none_at_all() -> None:
         (requests.answer_question_request, (("q", "c"),), "inputs"),
         (requests.detokenize_request, ([1, 2],), "sequences"),
         (requests.apply_chat_template_request, ({"role": "user"},), "messages"),
+        (requests.generate_text_request, ("water",), "prompts"),
+        (requests.chat_request, ({"role": "user"},), "messages"),
+        (requests.stream_chat_request, ("water?",), "messages"),
     ],
 )
 def test_one_where_several_are_meant_is_refused(
@@ -179,7 +192,12 @@ def test_one_where_several_are_meant_is_refused(
 
 @pytest.mark.parametrize(
     ("request_of", "option"),
-    [(requests.fill_mask_request, "targets"), (requests.classify_tokens_request, "ignore_labels")],
+    [
+        (requests.fill_mask_request, "targets"),
+        (requests.classify_tokens_request, "ignore_labels"),
+        (requests.generate_text_request, "stop_strings"),
+        (requests.generate_text_request, "choices"),
+    ],
 )
 def test_one_string_as_an_option_is_refused_too(request_of: Request, option: str) -> None:
     with pytest.raises(TypeError, match=f"{option} is one string"):
@@ -199,10 +217,53 @@ def test_sequences_may_be_empty() -> None:
 
 
 def test_a_message_of_a_conversation_may_be_a_mapping_or_a_message() -> None:
-    ready = tokenizers_pb2.ChatMessage(role="system", content="s")
+    ready = common_pb2.ChatMessage(role="system", content="s")
     said: dict[str, Any] = {"role": "tool", "content": "42", "tool_call_id": "c1", "name": "sum"}
     messages = requests.apply_chat_template_request([ready, said]).messages
-    assert [ready, tokenizers_pb2.ChatMessage(**said)] == list(messages)
+    assert [ready, common_pb2.ChatMessage(**said)] == list(messages)
+
+
+@pytest.mark.parametrize("request_of", [requests.chat_request, requests.apply_chat_template_request])
+def test_what_a_message_says_may_come_in_parts(request_of: Request) -> None:
+    content = [{"type": "text", "text": "What "}, {"type": "text", "text": "is it?"}]
+    (message,) = request_of([{"role": "user", "content": content}]).messages
+    assert "" == message.content
+    assert ["What ", "is it?"] == [part.text for part in message.parts]
+
+
+@pytest.mark.parametrize(
+    ("part", "problem"),
+    [
+        ({"type": "image", "image": "a.png"}, "is of type 'image'; it may be: text"),
+        ({"text": "a"}, "is of type 'None'; it may be: text"),
+        ("a", "is of type 'str'; it may be: text"),
+        ({"type": "text"}, "is of type 'text' and has no 'text'"),
+    ],
+)
+def test_a_part_that_the_contract_does_not_have_is_refused(part: Any, problem: str) -> None:
+    said: list[dict[str, Any]] = [
+        {"role": "system", "content": "s"},
+        {"role": "user", "content": [{"type": "text", "text": "a"}, part]},
+    ]
+    with pytest.raises(ValueError, match=rf"^messages\[1\]\.content\[1\] {problem}$"):
+        requests.chat_request(said)
+
+
+def test_a_json_schema_that_is_text_stays_as_it_is() -> None:
+    schema = '{"type":"object"}'
+    assert schema == requests.generate_text_request(["a"], json_schema=schema).constraint.json_schema
+
+
+def test_a_text_has_one_form_only() -> None:
+    with pytest.raises(ValueError, match="regex and choices exclude each other"):
+        requests.stream_generate_text_request("a", regex="b+", choices=["b"])
+    assert requests.chat_request([], choices=[]).constraint.HasField("choices")
+
+
+@pytest.mark.parametrize("tool", [{"name": "open"}, '{"name": "open"}'])
+def test_one_tool_where_a_list_is_meant_is_refused(tool: Any) -> None:
+    with pytest.raises(TypeError, match="tools is one tool; send a list"):
+        requests.chat_request([{"role": "user", "content": "a"}], tools=tool)
 
 
 @pytest.mark.parametrize(
@@ -216,13 +277,13 @@ def test_a_message_of_a_conversation_may_be_a_mapping_or_a_message() -> None:
 def test_calls_of_tools_come_in_the_forms_that_templates_know(call: dict[str, Any]) -> None:
     messages = [{"role": "assistant", "content": None, "tool_calls": [call]}]
     (made,) = requests.apply_chat_template_request(messages).messages[0].tool_calls
-    assert tokenizers_pb2.ToolCall(id="c1", name="sum", arguments='{"b": 1, "a": 2}') == made
+    assert common_pb2.ToolCall(id="c1", name="sum", arguments='{"b": 1, "a": 2}') == made
 
 
 def test_a_call_without_arguments_has_an_empty_object() -> None:
     messages = [{"role": "assistant", "tool_calls": [{"name": "now"}]}]
     (made,) = requests.apply_chat_template_request(messages).messages[0].tool_calls
-    assert tokenizers_pb2.ToolCall(name="now", arguments="{}") == made
+    assert common_pb2.ToolCall(name="now", arguments="{}") == made
 
 
 def test_batches_hold_all_in_order_the_last_one_shorter() -> None:

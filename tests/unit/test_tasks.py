@@ -10,13 +10,27 @@ from google.protobuf import descriptor_pool
 from google.protobuf.message import Message
 from task_cases import BY_RPC, decoded, exceeded, refusal
 
-from standpipe.v1 import text_pb2, tokenizers_pb2
+from standpipe.v1 import common_pb2, generation_pb2, text_pb2, tokenizers_pb2
 from standpipe_server.errors import LimitExceededError, ModelLoadError
 from standpipe_server.interfaces import Call
-from standpipe_server.tasks import MODEL_TASKS, TASKS, TOKENIZER_TASKS, InputLimits, Task, program_for
+from standpipe_server.programs import CAUSAL, SEQ2SEQ, Kind
+from standpipe_server.tasks import (
+    MODEL_TASKS,
+    STREAM_TASKS,
+    TASKS,
+    TOKENIZER_TASKS,
+    InputLimits,
+    StreamTask,
+    Task,
+    kind_for,
+    program_for,
+)
 from standpipe_server.tasks.base import text_cost
+from standpipe_server.tasks.chat import ChatHead
+from standpipe_server.tasks.generate_text import GenerateHead
+from standpipe_server.tasks.summarize_text import SummarizeChatHead
+from standpipe_server.tasks.translate_text import TranslateChatHead
 
-each_task = pytest.mark.parametrize("task", TASKS, ids=lambda task: task.name)
 each_model_task = pytest.mark.parametrize("task", MODEL_TASKS.values(), ids=lambda task: task.name)
 
 
@@ -30,9 +44,8 @@ def table_questions(texts: list[str]) -> Message:
     return text_pb2.AnswerTableQuestionRequest(table=table, questions=texts)
 
 
-def conversation(texts: list[str]) -> Message:
-    messages = [tokenizers_pb2.ChatMessage(role="user", content=text) for text in texts]
-    return tokenizers_pb2.ApplyChatTemplateRequest(messages=messages)
+def said(texts: list[str]) -> list[common_pb2.ChatMessage]:
+    return [common_pb2.ChatMessage(role="user", content=text) for text in texts]
 
 
 def sequences(texts: list[str]) -> Message:
@@ -60,10 +73,26 @@ OF_TEXTS: dict[str, tuple[Callable[[list[str]], Message], str, str]] = {
     "SummarizeText": (lambda texts: text_pb2.SummarizeTextRequest(texts=texts), "texts", "texts[{}]"),
     "TranslateText": (lambda texts: text_pb2.TranslateTextRequest(texts=texts), "texts", "texts[{}]"),
     "TransformText": (lambda texts: text_pb2.TransformTextRequest(texts=texts), "texts", "texts[{}]"),
+    "GenerateText": (
+        lambda texts: generation_pb2.GenerateTextRequest(prompts=texts),
+        "prompts",
+        "prompts[{}]",
+    ),
+    "Chat": (
+        lambda texts: generation_pb2.ChatRequest(messages=said(texts)),
+        "messages",
+        "messages[{}].content",
+    ),
     "Tokenize": (lambda texts: tokenizers_pb2.TokenizeRequest(texts=texts), "texts", "texts[{}]"),
     "Detokenize": (sequences, "sequences", "sequences[{}].ids"),
-    "ApplyChatTemplate": (conversation, "messages", "messages[{}].content"),
+    "ApplyChatTemplate": (
+        lambda texts: tokenizers_pb2.ApplyChatTemplateRequest(messages=said(texts)),
+        "messages",
+        "messages[{}].content",
+    ),
 }
+CONVERSATIONS = ("Chat", "ApplyChatTemplate")
+"""Whose texts are one call."""
 each_rpc = pytest.mark.parametrize("rpc", OF_TEXTS)
 
 ENUMS = [
@@ -93,10 +122,18 @@ def test_every_task_has_a_request_of_texts_here() -> None:
     assert set(BY_RPC) == set(OF_TEXTS)
 
 
-@each_task
-def test_a_task_answers_an_rpc_of_the_contract_with_its_messages(task: Task) -> None:
+@pytest.mark.parametrize("task", [*TASKS, *STREAM_TASKS], ids=lambda task: task.rpc)
+def test_a_task_answers_an_rpc_of_the_contract_with_its_messages(task: Task | StreamTask) -> None:
     rpc = descriptor_pool.Default().FindMethodByName(task.rpc)
     assert (task.request.DESCRIPTOR, task.response.DESCRIPTOR) == (rpc.input_type, rpc.output_type)
+    assert (False, task in STREAM_TASKS) == (rpc.client_streaming, rpc.server_streaming)
+
+
+@pytest.mark.parametrize("task", STREAM_TASKS, ids=lambda task: task.rpc)
+def test_a_stream_is_of_a_task_that_answers_at_once_too(task: StreamTask) -> None:
+    whole = task.task
+    assert whole in TASKS
+    assert task.rpc == whole.rpc.replace("Service.", "Service.Stream")
 
 
 @pytest.mark.parametrize("of", ["name", "rpc", "parameters"])
@@ -111,7 +148,7 @@ def test_the_calls_of_a_request_share_a_batch_keep_its_order_and_know_their_fiel
     task = BY_RPC[rpc]
     assert {task.parameters} == {type(call.parameters) for call in calls}
     assert 1 == len({task.key(call) for call in calls})
-    if rpc == "ApplyChatTemplate":
+    if rpc in CONVERSATIONS:
         assert ["messages"] == [call.field for call in calls]
     else:
         assert [f"{field}[{index}]" for index in range(3)] == [call.field for call in calls]
@@ -228,6 +265,50 @@ def test_a_program_holds_the_heads_of_its_tasks_and_of_every_tokenizer() -> None
     assert ("zero-shot-classification", tasks[0].kind) == (program.task, program.kind)
 
 
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        ("text-generation", CAUSAL),
+        ("summarization", SEQ2SEQ),
+        ("translation", SEQ2SEQ),
+        ("summarization+translation", SEQ2SEQ),
+        ("summarization+text2text-generation", SEQ2SEQ),
+        ("text-generation+summarization", CAUSAL),
+        ("summarization+text-generation", CAUSAL),
+        ("translation+summarization+text-generation", CAUSAL),
+        ("text-generation+text2text-generation", None),
+        ("text-generation+feature-extraction", None),
+        ("summarization+fill-mask", None),
+    ],
+)
+def test_a_model_is_of_the_best_kind_that_serves_all_its_tasks(names: str, kind: Kind | None) -> None:
+    assert kind == kind_for(names.split("+"))
+
+
+def test_a_chat_model_may_summarize_and_translate_too() -> None:
+    program = program_for(["text-generation", "summarization", "translation"])
+    heads = {
+        "SummarizeText": SummarizeChatHead,
+        "TranslateText": TranslateChatHead,
+        "GenerateText": GenerateHead,
+        "Chat": ChatHead,
+    }
+    assert {BY_RPC[rpc].parameters: head for rpc, head in heads.items()} == program.heads
+    assert ("text-generation", CAUSAL) == (program.task, program.kind)
+
+
+def test_a_model_that_generates_chats_and_one_is_not_loaded_to_chat_alone() -> None:
+    chat, generate = BY_RPC["Chat"], BY_RPC["GenerateText"]
+    assert {chat.parameters, generate.parameters} == set(program_for(["text-generation"]).heads)
+    assert "text-generation" == chat.model_task == generate.model_task
+    assert chat.name not in MODEL_TASKS
+    assert BY_RPC["Tokenize"].model_task is None
+
+
 def test_tasks_of_different_kinds_of_models_make_no_program() -> None:
     with pytest.raises(ModelLoadError, match="fill-mask and summarization need models of different kinds"):
         program_for(["fill-mask", "summarization"])
+    with pytest.raises(
+        ModelLoadError, match="text-generation and feature-extraction need models of different kinds"
+    ):
+        program_for(["text-generation", "feature-extraction"])

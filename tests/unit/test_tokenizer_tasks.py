@@ -17,15 +17,16 @@ from standpipe_server.backends.direct import DirectRunner
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.tasks import TOKENIZER_TASKS, InputLimits
-from standpipe_server.tasks.apply_chat_template import ChatParameters, Conversation
+from standpipe_server.tasks.apply_chat_template import TemplateParameters
+from standpipe_server.tasks.conversation import Conversation
 from standpipe_server.tasks.tokenize import DetokenizeParameters, Tokenized, TokenizeParameters
 from tiny_models import byte_pairs, word_pieces
 
 Tokenize = tokenizers_pb2.TokenizeRequest
 Detokenize = tokenizers_pb2.DetokenizeRequest
 Chat = tokenizers_pb2.ApplyChatTemplateRequest
-Message = tokenizers_pb2.ChatMessage
-ToolCall = tokenizers_pb2.ToolCall
+Message = common_pb2.ChatMessage
+ToolCall = common_pb2.ToolCall
 Ids = tokenizers_pb2.TokenIds
 
 HELLO = Message(role="user", content="hello")
@@ -193,18 +194,21 @@ def test_what_was_tokenized_comes_back_with_special_tokens_unless_they_are_left_
 @pytest.mark.parametrize(
     ("request_", "parameters"),
     [
-        (Chat(), ChatParameters(add_generation_prompt=False, continue_final_message=False, tokenize=False)),
-        (Chat(add_generation_prompt=True), ChatParameters(add_generation_prompt=True)),
-        (Chat(continue_final_message=True), ChatParameters(continue_final_message=True)),
+        (
+            Chat(),
+            TemplateParameters(add_generation_prompt=False, continue_final_message=False, tokenize=False),
+        ),
+        (Chat(add_generation_prompt=True), TemplateParameters(add_generation_prompt=True)),
+        (Chat(continue_final_message=True), TemplateParameters(continue_final_message=True)),
         (
             Chat(continue_final_message=True, add_generation_prompt=False),
-            ChatParameters(continue_final_message=True),
+            TemplateParameters(continue_final_message=True),
         ),
-        (Chat(tokenize=True), ChatParameters(tokenize=True)),
+        (Chat(tokenize=True), TemplateParameters(tokenize=True)),
     ],
 )
 def test_each_field_of_a_chat_reaches_the_parameters(
-    request_: tokenizers_pb2.ApplyChatTemplateRequest, parameters: ChatParameters
+    request_: tokenizers_pb2.ApplyChatTemplateRequest, parameters: TemplateParameters
 ) -> None:
     request_.messages.append(HELLO)
     assert parameters == parameters_of(request_)
@@ -340,7 +344,7 @@ def test_a_template_writes_the_conversation_with_its_tools_and_variables(pairs: 
     ],
 )
 def test_a_conversation_that_can_not_be_written_is_refused(
-    tokenizer: Any, message: tokenizers_pb2.ChatMessage, field: str, problem: str
+    tokenizer: Any, message: common_pb2.ChatMessage, field: str, problem: str
 ) -> None:
     (error,) = Asked(tokenizer).answers(Chat(messages=[message]))
     assert isinstance(error, InvalidInputError)

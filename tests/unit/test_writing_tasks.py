@@ -11,8 +11,8 @@ from task_cases import decoded, encoded, exceeded, parameters_of, refusal, task_
 
 from standpipe.v1 import common_pb2, text_pb2
 from standpipe_server.errors import InvalidInputError
-from standpipe_server.interfaces import Call
-from standpipe_server.programs import Generation, Prompt, Written
+from standpipe_server.interfaces import Call, Written
+from standpipe_server.programs import Generation, Prompt
 from standpipe_server.tasks import InputLimits
 from standpipe_server.tasks.summarize_text import SummarizeHead, SummarizeParameters
 from standpipe_server.tasks.transform_text import TransformParameters
@@ -180,9 +180,20 @@ def test_a_least_length_above_the_greatest_is_refused() -> None:
     assert decoded(Transform(texts=["a"], parameters=Parameters(min_new_tokens=5, max_new_tokens=5)))
 
 
+@pytest.mark.parametrize("field", ["source_language", "target_language"])
+def test_what_is_longer_than_a_name_is_no_language(field: str) -> None:
+    def asking(language: str) -> Request:
+        request = Translate(texts=["a"])
+        setattr(request, field, language)
+        return request
+
+    assert decoded(asking("é" * 64))
+    assert (field, "language", "64") == exceeded(asking("é" * 65))
+
+
 @each
 def test_what_was_written_travels_in_order_with_its_tokens(request_: type[Request]) -> None:
-    results = encoded(request_(texts=["a", "b"]), Written("one", 3), Written("", 1)).results
+    results = encoded(request_(texts=["a", "b"]), (Written("one", 3),), (Written("", 1),)).results
     name = {"Summarize": "summary_text", "Translate": "translation_text", "Transform": "generated_text"}[
         request_.DESCRIPTOR.name.removesuffix("TextRequest")
     ]

@@ -12,19 +12,50 @@ every RPC.
 from standpipe.aio import AsyncClient
 from standpipe.client import Client
 from standpipe.errors import CallError
-from standpipe.results import Answer, ChatPrompt, Entity, Fill, Label, Ranked, TableAnswer, Token, Tokens
+from standpipe.results import (
+    Answer,
+    ChatAnswer,
+    ChatDelta,
+    ChatPrompt,
+    Entity,
+    Fill,
+    GeneratedText,
+    Label,
+    Ranked,
+    StreamEnd,
+    TableAnswer,
+    TextDelta,
+    Token,
+    TokenLogprob,
+    Tokens,
+    ToolCall,
+    Usage,
+)
+from standpipe.streams import AsyncMessageStream, AsyncStream, MessageStream, Stream
 
 __all__ = [
     "Answer",
     "AsyncClient",
+    "AsyncMessageStream",
+    "AsyncStream",
     "CallError",
+    "ChatAnswer",
+    "ChatDelta",
     "ChatPrompt",
     "Client",
     "Entity",
     "Fill",
+    "GeneratedText",
     "Label",
+    "MessageStream",
     "Ranked",
+    "Stream",
+    "StreamEnd",
     "TableAnswer",
+    "TextDelta",
     "Token",
+    "TokenLogprob",
     "Tokens",
+    "ToolCall",
+    "Usage",
 ]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 import grpc
 import numpy as np
@@ -12,8 +12,28 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from standpipe import requests
-from standpipe.results import Answer, ChatPrompt, Entity, Fill, Label, Ranked, TableAnswer, Token, Tokens
+from standpipe.results import (
+    Answer,
+    ChatAnswer,
+    ChatDelta,
+    ChatPrompt,
+    Entity,
+    Fill,
+    GeneratedText,
+    Label,
+    Ranked,
+    StreamEnd,
+    TableAnswer,
+    TextDelta,
+    Token,
+    TokenLogprob,
+    Tokens,
+    ToolCall,
+    Usage,
+)
 from standpipe.v1 import (
+    generation_pb2,
+    generation_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
     text_pb2,
@@ -25,6 +45,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
+DeltaT = TypeVar("DeltaT")
 ResultT = TypeVar("ResultT")
 
 
@@ -33,6 +54,9 @@ class Stubs(Protocol):
 
     @property
     def text(self) -> text_pb2_grpc.TextServiceStub: ...
+
+    @property
+    def generation(self) -> generation_pb2_grpc.GenerationServiceStub: ...
 
     @property
     def tokenizers(self) -> tokenizers_pb2_grpc.TokenizerServiceStub: ...
@@ -56,6 +80,23 @@ class Rpc(Generic[P, RequestT, ResponseT, ResultT]):
     result: Callable[[ResponseT], ResultT]
 
 
+@dataclass(frozen=True, slots=True)
+class StreamRpc(Generic[P, RequestT, ResponseT, DeltaT, ResultT]):
+    """One RPC that streams a text: its responses hold a delta each, the last one an end.
+
+    Attributes:
+        method: Finds it among a client's stubs.
+        request: Makes its request of a method's arguments.
+        delta: What the stream gives for a response's delta.
+        join: The whole text, made of what the stream gave and its end.
+    """
+
+    method: Callable[[Stubs], grpc.UnaryStreamMultiCallable[RequestT, ResponseT]]
+    request: Callable[P, RequestT]
+    delta: Callable[[Any], DeltaT]
+    join: Callable[[Sequence[DeltaT], StreamEnd], ResultT]
+
+
 def _each(kind: type[T], messages: Iterable[Message]) -> list[T]:
     """Messages as dataclasses whose fields have the same names."""
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type] # all are dataclasses
@@ -74,6 +115,65 @@ def _labels(results: Iterable[text_pb2.LabelScores]) -> list[list[Label]]:
 def _table_answer(result: text_pb2.TableAnswer) -> TableAnswer:
     places = tuple((place.row, place.column) for place in result.coordinates)
     return TableAnswer(result.answer, places, tuple(result.cells), result.aggregator)
+
+
+_FINISH = {number: word for word, number in requests.words(generation_pb2.FinishReason.DESCRIPTOR).items()}
+
+
+def _logprobs(logprobs: Iterable[generation_pb2.TokenLogprob]) -> tuple[TokenLogprob, ...]:
+    return tuple(_each(TokenLogprob, logprobs))
+
+
+def _generated(text: generation_pb2.GeneratedText) -> GeneratedText:
+    finish = _FINISH.get(text.finish_reason, "")
+    logprobs = _logprobs(text.logprobs)
+    return GeneratedText(text.generated_text, finish, text.stop_string, text.generated_tokens, logprobs)
+
+
+def _usage(usage: generation_pb2.Usage) -> Usage:
+    cached = usage.cached_tokens if usage.HasField("cached_tokens") else None
+    return Usage(usage.prompt_tokens, usage.generated_tokens, cached)
+
+
+def _chat_answer(response: generation_pb2.ChatResponse) -> ChatAnswer:
+    return ChatAnswer(
+        response.message.content,
+        tuple(_each(ToolCall, response.message.tool_calls)),
+        _FINISH.get(response.finish_reason, ""),
+        response.stop_string,
+        _usage(response.usage),
+        _logprobs(response.logprobs),
+    )
+
+
+def stream_end(end: generation_pb2.StreamEnd) -> StreamEnd:
+    """The end of a stream, whichever RPC's it is."""
+    return StreamEnd(_FINISH.get(end.finish_reason, ""), end.stop_string, _usage(end.usage))
+
+
+def _text_delta(delta: generation_pb2.TextDelta) -> TextDelta:
+    return TextDelta(delta.text, _logprobs(delta.logprobs))
+
+
+def _chat_delta(delta: generation_pb2.ChatDelta) -> ChatDelta:
+    return ChatDelta(delta.content, tuple(_each(ToolCall, delta.tool_calls)), _logprobs(delta.logprobs))
+
+
+def _joined_text(deltas: Sequence[TextDelta], end: StreamEnd) -> GeneratedText:
+    text = "".join(delta.text for delta in deltas)
+    logprobs = tuple(one for delta in deltas for one in delta.logprobs)
+    return GeneratedText(text, end.finish_reason, end.stop_string, end.usage.generated_tokens, logprobs)
+
+
+def _joined_answer(deltas: Sequence[ChatDelta], end: StreamEnd) -> ChatAnswer:
+    return ChatAnswer(
+        "".join(delta.content for delta in deltas),
+        tuple(call for delta in deltas for call in delta.tool_calls),
+        end.finish_reason,
+        end.stop_string,
+        end.usage,
+        tuple(one for delta in deltas for one in delta.logprobs),
+    )
 
 
 EMBED_TEXT = Rpc(lambda stubs: stubs.text.EmbedText, requests.embed_text_request, _vectors)
@@ -136,6 +236,25 @@ TRANSFORM_TEXT = Rpc(
     lambda stubs: stubs.text.TransformText,
     requests.transform_text_request,
     lambda response: [result.generated_text for result in response.results],
+)
+
+GENERATE_TEXT = Rpc(
+    lambda stubs: stubs.generation.GenerateText,
+    requests.generate_text_request,
+    lambda response: [[_generated(text) for text in result.texts] for result in response.results],
+)
+
+STREAM_GENERATE_TEXT = StreamRpc(
+    lambda stubs: stubs.generation.StreamGenerateText,
+    requests.stream_generate_text_request,
+    _text_delta,
+    _joined_text,
+)
+
+CHAT = Rpc(lambda stubs: stubs.generation.Chat, requests.chat_request, _chat_answer)
+
+STREAM_CHAT = StreamRpc(
+    lambda stubs: stubs.generation.StreamChat, requests.stream_chat_request, _chat_delta, _joined_answer
 )
 
 TOKENIZE = Rpc(

@@ -75,8 +75,13 @@ def about(method: MethodDescriptor) -> str:
 
 
 def callable_on(channel: grpc.Channel, method: MethodDescriptor) -> Callable[..., Any]:
-    """What calls an RPC on a channel, as the method of a generated stub does."""
-    multicallable: Callable[..., Any] = channel.unary_unary(
+    """What calls an RPC on a channel, as the method of a generated stub does.
+
+    It returns the response, or where ``method.server_streaming`` an iterator of them: what ``call``, and
+    ``stream``, of a client take.
+    """
+    kind = channel.unary_stream if method.server_streaming else channel.unary_unary
+    multicallable: Callable[..., Any] = kind(
         f"/{method.containing_service.full_name}/{method.name}",
         request_serializer=GetMessageClass(method.input_type).SerializeToString,
         response_deserializer=GetMessageClass(method.output_type).FromString,

@@ -127,6 +127,34 @@ class TranslateOptions(WriteOptions, total=False):
     target_language: str | None
 
 
+class StreamTextOptions(GenerationOptions, total=False):
+    """The optional fields of StreamGenerateTextRequest, and how the model writes.
+
+    Of the three that make its constraint no more than one may be given; a JSON Schema may be text.
+    """
+
+    model: str | None
+    stop_strings: Sequence[str] | None
+    json_schema: Mapping[str, Any] | str | None
+    regex: str | None
+    choices: Sequence[str] | None
+    logprobs: bool | None
+
+
+class GenerateTextOptions(StreamTextOptions, total=False):
+    """The optional fields of GenerateTextRequest, and how the model writes."""
+
+    num_return_sequences: int | None
+    return_full_text: bool | None
+
+
+class ChatOptions(StreamTextOptions, total=False):
+    """The optional fields of ChatRequest, and how the model writes; a tool is as in TemplateOptions."""
+
+    tools: Sequence[Mapping[str, Any] | str] | None
+    template_variables: Mapping[str, Any] | None
+
+
 class TokenizeOptions(TypedDict, total=False):
     """The optional fields of TokenizeRequest."""
 
@@ -145,7 +173,7 @@ class DetokenizeOptions(TypedDict, total=False):
     clean_up_tokenization_spaces: bool | None
 
 
-class ChatOptions(TypedDict, total=False):
+class TemplateOptions(TypedDict, total=False):
     """The optional fields of ApplyChatTemplateRequest; a tool is a function's JSON schema, maybe as text."""
 
     model: str | None

@@ -17,16 +17,22 @@ from standpipe.options import (
     DetokenizeOptions,
     EmbedOptions,
     FillOptions,
+    GenerateTextOptions,
     RerankOptions,
+    StreamTextOptions,
     TableOptions,
+    TemplateOptions,
     TokenizeOptions,
     TranslateOptions,
     WriteOptions,
     ZeroShotOptions,
 )
-from standpipe.v1 import common_pb2, text_pb2, tokenizers_pb2
+from standpipe.v1 import common_pb2, generation_pb2, text_pb2, tokenizers_pb2
 
 M = TypeVar("M", bound=Message)
+
+Messages = Sequence[Mapping[str, Any] | common_pb2.ChatMessage]
+"""A conversation."""
 
 
 def embed_text_request(texts: Sequence[str], **options: Unpack[EmbedOptions]) -> text_pb2.EmbedTextRequest:
@@ -130,6 +136,44 @@ def transform_text_request(
     return _request(text_pb2.TransformTextRequest, _gathered(options), texts=_several("texts", texts))
 
 
+def generate_text_request(
+    prompts: Sequence[str], **options: Unpack[GenerateTextOptions]
+) -> generation_pb2.GenerateTextRequest:
+    """A request to continue texts.
+
+    Raises:
+        ValueError: More than one of the options that make a constraint is given.
+    """
+    fields = _gathered(_constrained(options))
+    return _request(generation_pb2.GenerateTextRequest, fields, prompts=_several("prompts", prompts))
+
+
+def stream_generate_text_request(
+    prompt: str, **options: Unpack[StreamTextOptions]
+) -> generation_pb2.StreamGenerateTextRequest:
+    """A request to continue a text as it is written; errors as for ``generate_text_request``."""
+    fields = _gathered(_constrained(options))
+    return _request(generation_pb2.StreamGenerateTextRequest, fields, prompt=prompt)
+
+
+def chat_request(messages: Messages, **options: Unpack[ChatOptions]) -> generation_pb2.ChatRequest:
+    """A request to answer a conversation.
+
+    Raises:
+        ValueError: As for ``generate_text_request`` and ``apply_chat_template_request``.
+    """
+    fields = _with_tools(_gathered(_constrained(options)))
+    return _request(generation_pb2.ChatRequest, fields, messages=_conversation(messages))
+
+
+def stream_chat_request(
+    messages: Messages, **options: Unpack[ChatOptions]
+) -> generation_pb2.StreamChatRequest:
+    """A request to answer a conversation as it is written; errors as for ``chat_request``."""
+    fields = _with_tools(_gathered(_constrained(options)))
+    return _request(generation_pb2.StreamChatRequest, fields, messages=_conversation(messages))
+
+
 def tokenize_request(
     texts: Sequence[str], text_pairs: Sequence[str] | None = None, **options: Unpack[TokenizeOptions]
 ) -> tokenizers_pb2.TokenizeRequest:
@@ -149,14 +193,16 @@ def detokenize_request(
 
 
 def apply_chat_template_request(
-    messages: Sequence[Mapping[str, Any] | tokenizers_pb2.ChatMessage], **options: Unpack[ChatOptions]
+    messages: Messages, **options: Unpack[TemplateOptions]
 ) -> tokenizers_pb2.ApplyChatTemplateRequest:
-    """A request to write a conversation as a model reads it."""
-    if isinstance(messages, Mapping):
-        raise TypeError("messages is one message; send a list: [message]")
-    fields = {**options, "tools": [_json(tool) for tool in options.get("tools") or ()]}
-    conversation = [_chat_message(one) for one in messages]
-    return _request(tokenizers_pb2.ApplyChatTemplateRequest, fields, messages=conversation)
+    """A request to write a conversation as a model reads it.
+
+    Raises:
+        ValueError: A part of a message isn't one that the contract has.
+    """
+    return _request(
+        tokenizers_pb2.ApplyChatTemplateRequest, _with_tools(options), messages=_conversation(messages)
+    )
 
 
 def batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
@@ -203,19 +249,62 @@ def _gathered(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**given, "parameters": common_pb2.GenerationParameters(**writing) if writing else None}
 
 
-def _chat_message(message: Mapping[str, Any] | tokenizers_pb2.ChatMessage) -> tokenizers_pb2.ChatMessage:
-    if isinstance(message, tokenizers_pb2.ChatMessage):
+def _constrained(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, the one that says which form a text must have put in a message."""
+    given = {name: value for name, value in options.items() if value is not None}
+    forms = {name: given.pop(name) for name in ("json_schema", "regex", "choices") if name in given}
+    if len(forms) > 1:
+        raise ValueError(f"a text can't have two forms: {' and '.join(forms)} exclude each other")
+    if "json_schema" in forms:
+        forms["json_schema"] = _json(forms["json_schema"])
+    if "choices" in forms:
+        forms["choices"] = generation_pb2.Choices(texts=_several("choices", forms["choices"]))
+    given["stop_strings"] = _several("stop_strings", given.get("stop_strings", ()))
+    return {**given, "constraint": generation_pb2.Constraint(**forms) if forms else None}
+
+
+def _with_tools(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options, each tool as JSON."""
+    tools = options.get("tools") or ()
+    if isinstance(tools, Mapping | str):
+        raise TypeError("tools is one tool; send a list: [tool]")
+    return {**options, "tools": [_json(tool) for tool in tools]}
+
+
+def _conversation(messages: Messages) -> list[common_pb2.ChatMessage]:
+    if isinstance(messages, Mapping | str):
+        raise TypeError("messages is one message; send a list: [message]")
+    return [_chat_message(message, f"messages[{index}]") for index, message in enumerate(messages)]
+
+
+def _chat_message(message: Mapping[str, Any] | common_pb2.ChatMessage, field: str) -> common_pb2.ChatMessage:
+    if isinstance(message, common_pb2.ChatMessage):
         return message
     fields = dict(message)
     calls = [_tool_call(call) for call in fields.pop("tool_calls", None) or ()]
-    return tokenizers_pb2.ChatMessage(**fields, tool_calls=calls)
+    content = fields.get("content")
+    if content is not None and not isinstance(content, str):
+        del fields["content"]
+        fields["parts"] = [_part(part, f"{field}.content[{index}]") for index, part in enumerate(content)]
+    return common_pb2.ChatMessage(**fields, tool_calls=calls)
 
 
-def _tool_call(call: Mapping[str, Any]) -> tokenizers_pb2.ToolCall:
+def _part(part: Any, field: str) -> common_pb2.ContentPart:
+    """A part as chat templates have it: a mapping of its "type", and of what it holds under that name."""
+    kind = str(part.get("type")) if isinstance(part, Mapping) else type(part).__name__
+    if kind not in common_pb2.ContentPart.DESCRIPTOR.fields_by_name:
+        known = ", ".join(common_pb2.ContentPart.DESCRIPTOR.fields_by_name)
+        raise ValueError(f"{field} is of type {kind!r}; it may be: {known}")
+    if kind not in part:
+        raise ValueError(f"{field} is of type {kind!r} and has no {kind!r}")
+    return common_pb2.ContentPart(**{kind: part[kind]})
+
+
+def _tool_call(call: Mapping[str, Any]) -> common_pb2.ToolCall:
     """A call as the contract has it, or as chat templates have it: under "function"."""
     function = call.get("function", call)
     arguments = _json(function.get("arguments") or {})
-    return tokenizers_pb2.ToolCall(id=call.get("id", ""), name=function["name"], arguments=arguments)
+    return common_pb2.ToolCall(id=call.get("id", ""), name=function["name"], arguments=arguments)
 
 
 def _json(value: Mapping[str, Any] | str) -> str:

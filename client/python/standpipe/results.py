@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +163,147 @@ class ChatPrompt:
 
     text: str
     ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token that was written.
+
+    Attributes:
+        id: Its number in the vocabulary.
+        token: Its text by itself; a part of a character shows as U+FFFD.
+        logprob: Natural logarithm of its probability.
+    """
+
+    id: int
+    token: str
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedText:
+    """A text that a model wrote.
+
+    Attributes:
+        text: The text.
+        finish_reason: Why it ends: "stop" (the model ended it), "length", "stop_string", or "cancelled" (the
+            server shut down). Empty for a reason that this client doesn't know.
+        stop_string: The stop string that was reached; empty without one.
+        generated_tokens: Tokens written, end token included.
+        logprobs: The tokens; empty unless ``logprobs`` was asked for.
+    """
+
+    text: str
+    finish_reason: str
+    stop_string: str
+    generated_tokens: int
+    logprobs: tuple[TokenLogprob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a call took.
+
+    Attributes:
+        prompt_tokens: Tokens read, special tokens included.
+        generated_tokens: Tokens written, end tokens included.
+        cached_tokens: Of those read, how many the prefix cache held; None where the engine doesn't tell.
+    """
+
+    prompt_tokens: int
+    generated_tokens: int
+    cached_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call of a tool.
+
+    Attributes:
+        id: Pairs the call with the tool's answer; may be empty.
+        name: Of the function.
+        arguments: A JSON object, as text.
+    """
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatAnswer:
+    """A model's answer to a conversation.
+
+    Attributes:
+        content: What it says.
+        tool_calls: The tools that it calls.
+        finish_reason: As for GeneratedText; "tool_call" where it waits for the answers of tools.
+        stop_string: The stop string that was reached; empty without one.
+        usage: What the call took.
+        logprobs: The tokens; empty unless ``logprobs`` was asked for.
+    """
+
+    content: str
+    tool_calls: tuple[ToolCall, ...]
+    finish_reason: str
+    stop_string: str
+    usage: Usage
+    logprobs: tuple[TokenLogprob, ...]
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The answer as a message of the conversation, in the form that chat templates know."""
+        message: dict[str, Any] = {"role": "assistant", "content": self.content}
+        if self.tool_calls:
+            message["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments},
+                }
+                for call in self.tool_calls
+            ]
+        return message
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """What one step added to a text.
+
+    Attributes:
+        text: Whole characters; empty where a token waits for the rest of one.
+        logprobs: The step's tokens; empty unless ``logprobs`` was asked for.
+    """
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatDelta:
+    """What one step added to an answer.
+
+    Attributes:
+        content: Whole characters; empty where a token waits for the rest of one.
+        tool_calls: Tools that the model calls, each whole.
+        logprobs: The step's tokens; empty unless ``logprobs`` was asked for.
+    """
+
+    content: str
+    tool_calls: tuple[ToolCall, ...]
+    logprobs: tuple[TokenLogprob, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnd:
+    """The end of a stream.
+
+    Attributes:
+        finish_reason: As for ChatAnswer.
+        stop_string: The stop string that was reached; empty without one.
+        usage: What the call took.
+    """
+
+    finish_reason: str
+    stop_string: str
+    usage: Usage

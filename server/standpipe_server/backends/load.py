@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import logging
 from dataclasses import replace
 
@@ -14,6 +16,11 @@ from standpipe_server.backends.sources import Source, resolve
 from standpipe_server.errors import ExportError, ModelLoadError
 from standpipe_server.interfaces import LoadedModel, ModelSpec, Progress
 from standpipe_server.programs import Program
+
+# Texts side by side, and tokens in a step. On a processor a step is bound by arithmetic from about 8 tokens a
+# core on: more make it longer, not better, and everybody who reads waits for it.
+_STEP_PER_CORE = (12, 18)
+_STEP = (64, 1024)
 
 
 def load(spec: ModelSpec, program: Program, progress: Progress, facts: Facts | None = None) -> LoadedModel:
@@ -38,6 +45,7 @@ def _load(
     spec: ModelSpec, source: Source, program: Program, progress: Progress, facts: Facts, no_export: str
 ) -> LoadedModel:
     chosen, reason = choose(spec, facts, no_export)
+    chosen = with_steps(chosen, facts.cores)
     try:
         loaded = backend(chosen.backend).load(chosen, source, program, progress)
         tokenizer = _tokenizer(source, program)
@@ -47,6 +55,17 @@ def _load(
     except Exception as error:
         raise ModelLoadError(f"model {spec.name!r}: {chosen.backend} can't load it: {error}") from error
     return replace(loaded, info=replace(loaded.info, reason=reason), tokenizer=tokenizer)
+
+
+def with_steps(spec: ModelSpec, cores: int) -> ModelSpec:
+    """Settle how much one step of a causal model holds, where the spec leaves it open."""
+    per_step, factor = (_STEP_PER_CORE, spec.threads or cores) if spec.device == "cpu" else (_STEP, 1)
+    sequences, tokens = (factor * figure for figure in per_step)
+    return replace(
+        spec,
+        max_sequences=spec.max_sequences or sequences,
+        max_batched_tokens=spec.max_batched_tokens or tokens,
+    )
 
 
 def _tokenizer(source: Source, program: Program) -> DirectRunner | None:
@@ -68,6 +87,9 @@ def _quieten() -> None:
 
     reports.set_verbosity_error()
     reports.disable_progress_bar()
-    # They log each way that they try at an export, also where the next one works.
-    for library in ("optimum", "openvino"):
+    # They log each way that they try at an export, also where the next one works. Optimum sets its own level
+    # when it is first used.
+    with contextlib.suppress(ModuleNotFoundError):
+        importlib.import_module("optimum.utils.logging").get_logger("optimum")
+    for library in ("optimum", "openvino", "openvino_tokenizers"):
         logging.getLogger(library).setLevel(logging.CRITICAL)

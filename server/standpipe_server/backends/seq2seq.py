@@ -6,25 +6,20 @@ read and how it is written.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
 
 from standpipe_server.backends.reading import load_tokenizer, token_limit
+from standpipe_server.backends.sampling import drawing
 from standpipe_server.backends.sources import Source
 from standpipe_server.errors import InvalidInputError
-from standpipe_server.interfaces import Call, Outcome, Output
-from standpipe_server.programs import Generation, Prompt, Seq2SeqHead, Written
+from standpipe_server.interfaces import Call, Outcome, Output, Written
+from standpipe_server.programs import Generation, Prompt, Seq2SeqHead
 
 # What a call writes at most where neither it nor the model's files say: the library's own pipelines' figure.
 DEFAULT_MAX_NEW_TOKENS = 256
-
-# Sampling draws from torch's generator, which the whole process shares: a seed holds only while nobody else
-# draws.
-_sampling = threading.Lock()
 
 
 class SeqModel:
@@ -94,9 +89,7 @@ class Seq2SeqRunner:
         inputs.pop("token_type_ids", None)
         options = self._options(generation, prompts[0].first_token)
         samples = options.get("do_sample", self._model.generation_config.do_sample)
-        with _sampling if samples else nullcontext(), torch.inference_mode():
-            if samples and generation.seed is not None:
-                torch.manual_seed(generation.seed)
+        with drawing(samples, generation.seed), torch.inference_mode():
             written = self._model.generate(**inputs, **options)
         return self._outputs(written, inputs["attention_mask"].sum(1).tolist(), generation)
 
@@ -117,7 +110,7 @@ class Seq2SeqRunner:
         for text, ids, tokens in zip(texts, written.tolist(), read, strict=True):
             # The first token is the decoder's start; what follows the end token is padding.
             wrote = sum(token not in self._pads for token in ids[1:])
-            outputs.append(Output(Written(text, wrote), tokens))
+            outputs.append(Output((Written(text, wrote),), tokens))
         return outputs
 
 

@@ -74,12 +74,20 @@ class Answer(Generic[O]):
         batch_size: Items in the largest batch that held one of its calls.
         queue_seconds: Longest wait of one of its calls.
         compute_seconds: Sum over the batches that held its calls.
+        first_seconds: From when a generator began to its first token; None where none wrote.
+        written: Tokens that a generator wrote.
+        tokens_per_second: How fast; None where none wrote.
+        cached_tokens: Tokens of prompts that it needn't compute; None where it doesn't tell.
     """
 
     outputs: list[O]
     batch_size: int = 0
     queue_seconds: float = 0.0
     compute_seconds: float = 0.0
+    first_seconds: float | None = None
+    written: int = 0
+    tokens_per_second: float | None = None
+    cached_tokens: int | None = None
 
 
 class _Pending(Request, Generic[O]):

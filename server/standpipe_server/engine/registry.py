@@ -6,11 +6,13 @@ Not aware of how models load or what they compute.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol
 
-from standpipe_server.engine.batcher import Batcher
+from standpipe_server.engine.batcher import Answer, Batcher
+from standpipe_server.engine.streams import Streams
 from standpipe_server.errors import DrainingError, ModelLoadingError, ModelNotFoundError
 from standpipe_server.interfaces import Call, ModelInfo, ModelSpec, Output
 
@@ -21,6 +23,16 @@ class ModelState(Enum):
     LOADING = "loading"
     READY = "ready"
     DRAINING = "draining"
+
+
+class Answerer(Protocol):
+    """What answers a model's calls: see ``Batcher`` and ``Streams``."""
+
+    async def submit(
+        self, calls: Sequence[Call], *, key: Hashable, costs: Sequence[int], timeout: float | None
+    ) -> Answer[Output]: ...
+    async def drain(self) -> None: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +47,11 @@ class Served:
     """
 
     info: ModelInfo
-    batcher: Batcher[Call, Output]
+    batcher: Answerer
     load_seconds: float
     tokenizer: Batcher[Call, Output] | None = None
 
-    def batcher_of_tokenizer(self) -> Batcher[Call, Output]:
+    def batcher_of_tokenizer(self) -> Answerer:
         """What answers the calls of its tokenizer alone.
 
         Raises:
@@ -49,8 +61,18 @@ class Served:
             raise ModelNotFoundError("the model has no tokenizer of texts")
         return self.tokenizer
 
+    def streams(self) -> Streams:
+        """What answers its calls while it writes.
+
+        Raises:
+            ModelNotFoundError: It doesn't write token by token.
+        """
+        if not isinstance(self.batcher, Streams):
+            raise ModelNotFoundError("the model doesn't write token by token")
+        return self.batcher
+
     @property
-    def batchers(self) -> Sequence[Batcher[Call, Output]]:
+    def batchers(self) -> Sequence[Answerer]:
         """All that it has."""
         return (self.batcher,) if self.tokenizer is None else (self.batcher, self.tokenizer)
 

@@ -44,7 +44,7 @@ class ModelCalls:
 def _list_tasks(_: models_pb2.ListTasksRequest, registry: Registry) -> models_pb2.ListTasksResponse:
     response = models_pb2.ListTasksResponse()
     for task in sorted(TASKS, key=lambda task: task.name):
-        wanted = task.name if task.kind else None
+        wanted = task.model_task
         default = registry.default(wanted)
         response.tasks.add(
             name=task.name,

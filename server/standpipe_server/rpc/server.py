@@ -10,15 +10,16 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from standpipe.v1 import models_pb2, text_pb2, tokenizers_pb2
+from standpipe.v1 import generation_pb2, models_pb2, text_pb2, tokenizers_pb2
 from standpipe_server.engine.registry import Registry
 from standpipe_server.rpc.model_calls import MODEL_CALLS, ModelCalls
+from standpipe_server.rpc.stream_calls import StreamCalls
 from standpipe_server.rpc.task_calls import TaskCalls
-from standpipe_server.tasks import TASKS, InputLimits
+from standpipe_server.tasks import STREAM_TASKS, TASKS, InputLimits
 
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service
-    for file in (models_pb2, text_pb2, tokenizers_pb2)
+    for file in (generation_pb2, models_pb2, text_pb2, tokenizers_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 _LINGER = 0.5
@@ -92,6 +93,9 @@ class RpcServer:
             finished = True
         except TimeoutError:
             finished = False
+            # Whoever reads a text that is still written gets its end now: what there is, and that it was cut.
+            for model in models:
+                model.close()
         # gRPC cancels the calls that reach it while it stops. Whoever was just answered calls again at once,
         # and is refused in words if the door stays open for a moment more.
         await asyncio.sleep(_LINGER)
@@ -124,18 +128,18 @@ class RpcServer:
 
 def _handlers(service: ServiceDescriptor, registry: Registry, limits: RpcLimits) -> grpc.GenericRpcHandler:
     """A handler for each RPC of a service; bytes in and out, so that all errors are ours."""
-    tasks = {task.rpc: task for task in TASKS}
-    calls: dict[str, TaskCalls | ModelCalls] = {}
-    for method in service.methods:
-        if method.full_name in tasks:
-            calls[method.name] = TaskCalls(
-                tasks[method.full_name], registry, limits.input, limits.default_timeout
-            )
-        elif method.full_name in MODEL_CALLS:
-            calls[method.name] = ModelCalls(method.full_name, registry)
-        else:
-            raise LookupError(f"no task and no model call answers {method.full_name}")
     return grpc.method_handlers_generic_handler(
         service.full_name,
-        {name: grpc.unary_unary_rpc_method_handler(call.answer) for name, call in calls.items()},
+        {method.name: _handler(method.full_name, registry, limits) for method in service.methods},
     )
+
+
+def _handler(rpc: str, registry: Registry, limits: RpcLimits) -> grpc.RpcMethodHandler[bytes, bytes]:
+    rest = (registry, limits.input, limits.default_timeout)
+    if (task := next((task for task in TASKS if task.rpc == rpc), None)) is not None:
+        return grpc.unary_unary_rpc_method_handler(TaskCalls(task, *rest).answer)
+    if (stream := next((task for task in STREAM_TASKS if task.rpc == rpc), None)) is not None:
+        return grpc.unary_stream_rpc_method_handler(StreamCalls(stream, *rest).answer)
+    if rpc in MODEL_CALLS:
+        return grpc.unary_unary_rpc_method_handler(ModelCalls(rpc, registry).answer)
+    raise LookupError(f"no task and no model call answers {rpc}")

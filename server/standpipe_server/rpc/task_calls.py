@@ -6,11 +6,10 @@ from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
-from standpipe.v1 import common_pb2
-from standpipe_server.engine.batcher import Answer, CallFailedError
+from standpipe_server.engine.batcher import CallFailedError
 from standpipe_server.engine.registry import Registry
 from standpipe_server.errors import InvalidInputError
-from standpipe_server.interfaces import ModelInfo, Output
+from standpipe_server.rpc.metadata import fill
 from standpipe_server.rpc.status import Context, abort, failure
 from standpipe_server.tasks import InputLimits, Task
 
@@ -41,10 +40,9 @@ class TaskCalls:
     async def _answer(self, data: bytes, remaining: float | None) -> bytes:
         task = self._task
         request: Any = parse(task.request, data)
-        tokenizer = task.kind is None
-        model = self._registry.find(None if tokenizer else task.name, request.model)
+        model = self._registry.find(task.model_task, request.model)
         served = model.ready()
-        batcher = served.batcher_of_tokenizer() if tokenizer else served.batcher
+        batcher = served.batcher_of_tokenizer() if task.model_task is None else served.batcher
         calls = task.decode(request, self._limits)
         timeout = self._default_timeout if remaining is None else remaining
         try:
@@ -54,7 +52,8 @@ class TaskCalls:
         except CallFailedError as error:
             raise failure(error, calls[error.index].field) from error
         response: Any = task.encode(answer.outputs, request)
-        _fill(response.metadata, model.spec.name, served.info, answer)
+        tokens = sum(output.tokens for output in answer.outputs)
+        fill(response.metadata, model.spec.name, served.info, answer, tokens)
         answered: bytes = response.SerializeToString()
         return answered
 
@@ -69,15 +68,3 @@ def parse(kind: type[Message], data: bytes) -> Message:
         return kind.FromString(data)
     except DecodeError as error:
         raise InvalidInputError(f"the request isn't a {kind.DESCRIPTOR.full_name}: {error}") from error
-
-
-def _fill(metadata: common_pb2.Metadata, name: str, info: ModelInfo, answer: Answer[Output]) -> None:
-    metadata.model = name
-    metadata.revision = info.revision
-    metadata.backend = info.backend
-    metadata.device = info.device
-    metadata.dtype = info.dtype
-    metadata.batch_size = answer.batch_size
-    metadata.queue_duration.FromNanoseconds(int(answer.queue_seconds * 1e9))
-    metadata.compute_duration.FromNanoseconds(int(answer.compute_seconds * 1e9))
-    metadata.tokens = sum(output.tokens for output in answer.outputs)

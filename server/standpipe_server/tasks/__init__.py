@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from standpipe_server.errors import ModelLoadError
-from standpipe_server.programs import Program
+from standpipe_server.programs import Kind, Program
 from standpipe_server.tasks.answer_question import ANSWER_QUESTION
 from standpipe_server.tasks.answer_table_question import ANSWER_TABLE_QUESTION
 from standpipe_server.tasks.apply_chat_template import APPLY_CHAT_TEMPLATE
-from standpipe_server.tasks.base import InputLimits, Task
+from standpipe_server.tasks.base import InputLimits, StreamTask, Task
+from standpipe_server.tasks.chat import CHAT, STREAM_CHAT
 from standpipe_server.tasks.classify_text import CLASSIFY_TEXT
 from standpipe_server.tasks.classify_text_zero_shot import CLASSIFY_TEXT_ZERO_SHOT
 from standpipe_server.tasks.classify_tokens import CLASSIFY_TOKENS
 from standpipe_server.tasks.embed_text import EMBED_TEXT
 from standpipe_server.tasks.fill_mask import FILL_MASK
+from standpipe_server.tasks.generate_text import GENERATE_TEXT, STREAM_GENERATE_TEXT
 from standpipe_server.tasks.rerank_text import RERANK_TEXT
 from standpipe_server.tasks.summarize_text import SUMMARIZE_TEXT
 from standpipe_server.tasks.tokenize import DETOKENIZE, TOKENIZE
@@ -36,15 +38,26 @@ TASKS: tuple[Task, ...] = (
     SUMMARIZE_TEXT,
     TRANSLATE_TEXT,
     TRANSFORM_TEXT,
+    GENERATE_TEXT,
+    CHAT,
     TOKENIZE,
     DETOKENIZE,
     APPLY_CHAT_TEMPLATE,
 )
-MODEL_TASKS = {task.name: task for task in TASKS if task.kind is not None}
+STREAM_TASKS: tuple[StreamTask, ...] = (STREAM_GENERATE_TEXT, STREAM_CHAT)
+"""Those whose answers are sent while they are written."""
+
+MODEL_TASKS = {task.name: task for task in TASKS if task.kind is not None and not task.of}
 """The tasks that a model is loaded for, by name."""
 
 TOKENIZER_TASKS = {task.name: task for task in TASKS if task.kind is None}
 """The tasks of every model's tokenizer, by name."""
+
+
+def kind_for(names: Sequence[str]) -> Kind | None:
+    """The kind of model that serves these tasks; None where no single one can serve them all."""
+    first, *others = (MODEL_TASKS[name].kinds for name in names)
+    return next((kind for kind in first if all(kind in kinds for kinds in others)), None)
 
 
 def program_for(names: Sequence[str]) -> Program:
@@ -53,18 +66,26 @@ def program_for(names: Sequence[str]) -> Program:
     Raises:
         ModelLoadError: No single model can serve them all.
     """
-    tasks = [MODEL_TASKS[name] for name in names]
-    kinds = {task.kind for task in tasks}
-    if len(kinds) > 1:
+    kind = kind_for(names)
+    if kind is None:
         raise ModelLoadError(f"{' and '.join(names)} need models of different kinds")
-    (kind,) = kinds
-    assert kind is not None  # noqa: S101 - MODEL_TASKS has such only
+    served = [task for task in TASKS if task.model_task in names]
     return Program(
         kind=kind,
         task=names[0],
-        heads={task.parameters: task.head for task in tasks},
+        heads={task.parameters: task.kinds[kind] for task in served},
         tokenizer_heads={task.parameters: task.head for task in TOKENIZER_TASKS.values()},
     )
 
 
-__all__ = ["MODEL_TASKS", "TASKS", "TOKENIZER_TASKS", "InputLimits", "Task", "program_for"]
+__all__ = [
+    "MODEL_TASKS",
+    "STREAM_TASKS",
+    "TASKS",
+    "TOKENIZER_TASKS",
+    "InputLimits",
+    "StreamTask",
+    "Task",
+    "kind_for",
+    "program_for",
+]

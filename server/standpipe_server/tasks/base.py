@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
 from standpipe.v1 import common_pb2
 from standpipe_server.errors import InvalidInputError, LimitExceededError
-from standpipe_server.interfaces import Call, Output
+from standpipe_server.interfaces import Call, Chunk, Output
 from standpipe_server.programs import HeadFactory, Kind, Text, TruncationSide
 
 T = TypeVar("T")
@@ -59,6 +59,8 @@ class Task:
         mixes: Calls of different parameters may share a batch.
         default: Hub id and revision of the model that the library takes by default.
         warm_up: Batches that a fresh model runs before it answers.
+        also: Other kinds of models that serve it too, and what reads and answers its calls for them.
+        of: Name of the task whose models serve it, where that is another.
     """
 
     name: str
@@ -74,10 +76,51 @@ class Task:
     mixes: bool = True
     default: tuple[str, str] = ("", "")
     warm_up: Sequence[Sequence[Call]] = ()
+    also: Mapping[Kind, HeadFactory] = field(default_factory=dict)
+    of: str = ""
+
+    @property
+    def kinds(self) -> Mapping[Kind, HeadFactory]:
+        """The kinds of models that serve it, best first, and its head for each."""
+        return ({} if self.kind is None else {self.kind: self.head}) | dict(self.also)
+
+    @property
+    def model_task(self) -> str | None:
+        """What a model must be there for to serve it; None where any model does."""
+        return None if self.kind is None else self.of or self.name
 
     def key(self, call: Call) -> Hashable:
         """Calls of equal keys may share a batch."""
         return self.name if self.mixes else call.parameters
+
+
+class StreamEncoder(Protocol):
+    """Turns the chunks of one call into messages."""
+
+    def add(self, chunk: Chunk) -> Sequence[Message]:
+        """A chunk's messages: the last one of the last chunk ends the stream, and has metadata."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTask:
+    """A task whose answer is sent while it is written.
+
+    Attributes:
+        task: The task; its parameters and head serve here too.
+        rpc: Full name of the RPC: "standpipe.v1.GenerationService.StreamChat".
+        request: Class of the request message; it has the field ``model``.
+        response: Class of the response messages; they have the field ``metadata``.
+        decode: Request and limits to its call; raises InvalidInputError.
+        encoder: Makes the encoder for a request.
+    """
+
+    task: Task
+    rpc: str
+    request: type[Message]
+    response: type[Message]
+    decode: Callable[[Any, InputLimits], Call]
+    encoder: Callable[[Any], StreamEncoder]
 
 
 def check_texts(texts: Sequence[str], field: str, limits: InputLimits) -> None:

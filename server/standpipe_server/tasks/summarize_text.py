@@ -1,6 +1,7 @@
 """SummarizeText: texts into shorter ones.
 
-Source: the summarization pipeline of transformers 4, which transformers 5 no longer has.
+Source: the summarization pipeline of transformers 4, which transformers 5 no longer has. A chat model is
+asked in words.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from typing import Any
 
 from standpipe.v1 import text_pb2
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import SEQ2SEQ, Prompt
+from standpipe_server.programs import CAUSAL, SEQ2SEQ, Prompt
 from standpipe_server.tasks.base import InputLimits, Task, check_texts, text_cost, texts_to_calls
+from standpipe_server.tasks.causal import written
+from standpipe_server.tasks.instructed import InstructedHead
 from standpipe_server.tasks.writing import BRIEF, PlainHead, WriteParameters, generation, warm_up
 
 
@@ -31,6 +34,13 @@ class SummarizeHead(PlainHead):
         return Prompt(self._prefix + call.input)
 
 
+class SummarizeChatHead(InstructedHead):
+    """Asks a chat model for the summary alone."""
+
+    def instruction(self, parameters: SummarizeParameters) -> str:
+        return "Summarize the following text in one or two sentences. Answer with the summary only."
+
+
 def _decode(request: text_pb2.SummarizeTextRequest, limits: InputLimits) -> list[Call]:
     check_texts(request.texts, "texts", limits)
     return texts_to_calls(request.texts, SummarizeParameters(generation(request, limits)))
@@ -39,7 +49,8 @@ def _decode(request: text_pb2.SummarizeTextRequest, limits: InputLimits) -> list
 def _encode(outputs: Sequence[Output], _: text_pb2.SummarizeTextRequest) -> text_pb2.SummarizeTextResponse:
     response = text_pb2.SummarizeTextResponse()
     for output in outputs:
-        response.results.add(summary_text=output.value.text, generated_tokens=output.value.tokens)
+        text = written(output)
+        response.results.add(summary_text=text.text, generated_tokens=text.tokens)
     return response
 
 
@@ -57,4 +68,5 @@ SUMMARIZE_TEXT = Task(
     mixes=False,
     default=("sshleifer/distilbart-cnn-12-6", "a4f8f3e"),
     warm_up=warm_up(SummarizeParameters(BRIEF)),
+    also={CAUSAL: SummarizeChatHead},
 )

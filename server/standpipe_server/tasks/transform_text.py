@@ -8,6 +8,7 @@ from standpipe.v1 import text_pb2
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.programs import SEQ2SEQ
 from standpipe_server.tasks.base import InputLimits, Task, check_texts, text_cost, texts_to_calls
+from standpipe_server.tasks.causal import written
 from standpipe_server.tasks.writing import BRIEF, PlainHead, WriteParameters, generation, warm_up
 
 
@@ -23,7 +24,8 @@ def _decode(request: text_pb2.TransformTextRequest, limits: InputLimits) -> list
 def _encode(outputs: Sequence[Output], _: text_pb2.TransformTextRequest) -> text_pb2.TransformTextResponse:
     response = text_pb2.TransformTextResponse()
     for output in outputs:
-        response.results.add(generated_text=output.value.text, generated_tokens=output.value.tokens)
+        text = written(output)
+        response.results.add(generated_text=text.text, generated_tokens=text.tokens)
     return response
 
 

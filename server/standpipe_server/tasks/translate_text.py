@@ -1,6 +1,7 @@
 """TranslateText: texts into another language, however a model wants to be told which.
 
-Source: the translation pipeline of transformers 4, which transformers 5 no longer has.
+Source: the translation pipeline of transformers 4, which transformers 5 no longer has. A chat
+model is asked in words, with the languages as the caller calls them.
 """
 
 from __future__ import annotations
@@ -12,17 +13,22 @@ from typing import Any
 from standpipe.v1 import text_pb2
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import SEQ2SEQ, Prompt
+from standpipe_server.programs import CAUSAL, SEQ2SEQ, Prompt
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,
+    check_limit,
     check_texts,
     optional,
     text_cost,
     texts_to_calls,
 )
+from standpipe_server.tasks.causal import written
+from standpipe_server.tasks.instructed import InstructedHead
 from standpipe_server.tasks.writing import BRIEF, PlainHead, WriteParameters, generation, warm_up
 
+# Names of languages go into a chat model's prompt: no longer than a name is.
+_MAX_LANGUAGE = 64
 _SOURCE, _TARGET = "source_language", "target_language"
 
 
@@ -140,6 +146,18 @@ def _one_pair(_: Any) -> Writer:
 _WAYS: tuple[Callable[[Any], Writer | None], ...] = (_by_tokens, _by_prefix, _by_target_word, _one_pair)
 
 
+class TranslateChatHead(InstructedHead):
+    """Asks a chat model for the translation alone."""
+
+    def instruction(self, parameters: TranslateParameters) -> str:
+        if not parameters.target:
+            raise InvalidInputError("a chat model must be told the language to translate to", _TARGET)
+        source = "" if not parameters.source else f" from {parameters.source}"
+        return (
+            f"Translate the following text{source} to {parameters.target}. Answer with the translation only."
+        )
+
+
 def _language_tokens(tokenizer: Any) -> dict[str, int]:
     """Ids of the languages that a tokenizer knows: "fra_Latn", "fr_XX", or "fr" for M2M100's "__fr__"."""
     special = [*tokenizer.all_special_tokens, *getattr(tokenizer, "additional_special_tokens", ())]
@@ -156,16 +174,18 @@ def _some(names: Any) -> str:
 
 def _decode(request: text_pb2.TranslateTextRequest, limits: InputLimits) -> list[Call]:
     check_texts(request.texts, "texts", limits)
-    parameters = TranslateParameters(
-        generation(request, limits), optional(request, _SOURCE, None), optional(request, _TARGET, None)
-    )
+    source, target = optional(request, _SOURCE, None), optional(request, _TARGET, None)
+    for field, language in ((_SOURCE, source), (_TARGET, target)):
+        check_limit(len(language or ""), field, "language", _MAX_LANGUAGE, "characters")
+    parameters = TranslateParameters(generation(request, limits), source, target)
     return texts_to_calls(request.texts, parameters)
 
 
 def _encode(outputs: Sequence[Output], _: text_pb2.TranslateTextRequest) -> text_pb2.TranslateTextResponse:
     response = text_pb2.TranslateTextResponse()
     for output in outputs:
-        response.results.add(translation_text=output.value.text, generated_tokens=output.value.tokens)
+        text = written(output)
+        response.results.add(translation_text=text.text, generated_tokens=text.tokens)
     return response
 
 
@@ -183,4 +203,5 @@ TRANSLATE_TEXT = Task(
     mixes=False,
     default=("google-t5/t5-base", "a9723ea"),
     warm_up=warm_up(TranslateParameters(BRIEF)),
+    also={CAUSAL: TranslateChatHead},
 )

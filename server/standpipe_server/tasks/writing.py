@@ -78,7 +78,21 @@ def generation(request: Any, limits: InputLimits) -> Generation:
     Raises:
         InvalidInputError: A value is out of its range; the message says which that is.
     """
-    parameters = request.parameters
+    return Generation(
+        options=options(request.parameters, limits),
+        max_new_tokens=limits.max_new_tokens,
+        seed=optional(request.parameters, "seed", None),
+        truncate=optional(request, "truncate", True),
+        clean_up=optional(request, "clean_up_tokenization_spaces", None),
+    )
+
+
+def options(parameters: Any, limits: InputLimits) -> tuple[tuple[str, Any], ...]:
+    """The keyword arguments of ``generate`` that a request gives, but the seed.
+
+    Raises:
+        InvalidInputError: A value is out of its range; the message says which that is.
+    """
     given: dict[str, Any] = {name: getattr(parameters, name) for name in _RANGES if parameters.HasField(name)}
     for name, value in given.items():
         if not _RANGES[name].holds(value):
@@ -89,13 +103,7 @@ def generation(request: Any, limits: InputLimits) -> Generation:
         )
     if given.get("min_new_tokens", 0) > given.get("max_new_tokens", _MANY):
         raise InvalidInputError("min_new_tokens is more than max_new_tokens", "parameters.min_new_tokens")
-    return Generation(
-        options=tuple(given.items()),
-        max_new_tokens=limits.max_new_tokens,
-        seed=optional(parameters, "seed", None),
-        truncate=optional(request, "truncate", True),
-        clean_up=optional(request, "clean_up_tokenization_spaces", None),
-    )
+    return tuple(given.items())
 
 
 def warm_up(parameters: WriteParameters) -> Sequence[Sequence[Call]]:

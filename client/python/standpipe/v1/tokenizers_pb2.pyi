@@ -283,78 +283,6 @@ class DetokenizeResponse(_message.Message):
 Global___DetokenizeResponse: _TypeAlias = DetokenizeResponse  # noqa: Y015
 
 @_typing.final
-class ToolCall(_message.Message):
-    """A call of a tool that a message of the assistant holds."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ID_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
-    ARGUMENTS_FIELD_NUMBER: _builtins.int
-    id: _builtins.str
-    """Pairs the call with the tool's answer. May be empty."""
-    name: _builtins.str
-    """Name of the function."""
-    arguments: _builtins.str
-    """Its arguments, a JSON object as text: a Struct would lose the order of the keys, which is part of
-    what the model reads.
-    """
-    def __init__(
-        self,
-        *,
-        id: _builtins.str = ...,
-        name: _builtins.str = ...,
-        arguments: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["arguments", b"arguments", "id", b"id", "name", b"name"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ToolCall: _TypeAlias = ToolCall  # noqa: Y015
-
-@_typing.final
-class ChatMessage(_message.Message):
-    """One message of a conversation."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ROLE_FIELD_NUMBER: _builtins.int
-    CONTENT_FIELD_NUMBER: _builtins.int
-    TOOL_CALLS_FIELD_NUMBER: _builtins.int
-    TOOL_CALL_ID_FIELD_NUMBER: _builtins.int
-    NAME_FIELD_NUMBER: _builtins.int
-    role: _builtins.str
-    """Who speaks: "system", "user", "assistant", "tool", or what else the template knows."""
-    content: _builtins.str
-    """What is said."""
-    tool_call_id: _builtins.str
-    """With role "tool": which call this answers."""
-    name: _builtins.str
-    """Name of the speaker, or of the tool that answers. May be empty."""
-    @_builtins.property
-    def tool_calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToolCall]:
-        """Tools that the assistant calls."""
-
-    def __init__(
-        self,
-        *,
-        role: _builtins.str = ...,
-        content: _builtins.str = ...,
-        tool_calls: _abc.Iterable[Global___ToolCall] | None = ...,
-        tool_call_id: _builtins.str = ...,
-        name: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "name", b"name", "role", b"role", "tool_call_id", b"tool_call_id", "tool_calls", b"tool_calls"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ChatMessage: _TypeAlias = ChatMessage  # noqa: Y015
-
-@_typing.final
 class ApplyChatTemplateRequest(_message.Message):
     """A conversation to write in a model's own form."""
 
@@ -378,7 +306,7 @@ class ApplyChatTemplateRequest(_message.Message):
     tokenize: _builtins.bool
     """Return token ids too. Default: false."""
     @_builtins.property
-    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChatMessage]:
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.ChatMessage]:
         """The conversation, at least one message."""
 
     @_builtins.property
@@ -395,7 +323,7 @@ class ApplyChatTemplateRequest(_message.Message):
         self,
         *,
         model: _builtins.str = ...,
-        messages: _abc.Iterable[Global___ChatMessage] | None = ...,
+        messages: _abc.Iterable[_common_pb2.ChatMessage] | None = ...,
         tools: _abc.Iterable[_builtins.str] | None = ...,
         add_generation_prompt: _builtins.bool | None = ...,
         continue_final_message: _builtins.bool | None = ...,

@@ -8,18 +8,23 @@ each batch takes the form that fits: the wide one when nothing else runs or wait
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import openvino
 from transformers import AutoConfig
 
+from standpipe_server.backends.causal import CausalReader, ThreadGenerator, generation_config
+from standpipe_server.backends.constraints import Constraints
 from standpipe_server.backends.encoder import EncoderRunner, Forward, Inputs, check_inputs
 from standpipe_server.backends.machine import Machine
 from standpipe_server.backends.openvino.export import MODEL_FILE, exported
+from standpipe_server.backends.process import ProcessEngine
 from standpipe_server.backends.reading import TextReader
 from standpipe_server.backends.seq2seq import Seq2SeqRunner, SeqModel
 from standpipe_server.backends.sources import Source
+from standpipe_server.errors import ExportError
 from standpipe_server.interfaces import LoadedModel, ModelInfo, ModelSpec, Progress
 from standpipe_server.programs import Floats, Program
 
@@ -59,7 +64,7 @@ def _encoder(spec: ModelSpec, source: Source, program: Program, folder: Path) ->
 def _seq2seq(spec: ModelSpec, source: Source, program: Program, folder: Path) -> LoadedModel:
     from optimum.intel import OVModelForSeq2SeqLM
 
-    options = _shared(spec) | {"NUM_STREAMS": "1"}
+    options = properties_of(spec) | {"NUM_STREAMS": "1"}
     model = OVModelForSeq2SeqLM.from_pretrained(folder, device="CPU", ov_config=options)
     reader = SeqModel(source, model.config)
     heads = {kind: head(reader) for kind, head in program.heads.items()}
@@ -67,13 +72,34 @@ def _seq2seq(spec: ModelSpec, source: Source, program: Program, folder: Path) ->
     return LoadedModel(info, [Seq2SeqRunner(heads, reader, model, "cpu")], _WRITING_COST)
 
 
+def _causal(spec: ModelSpec, source: Source, program: Program, folder: Path) -> LoadedModel:
+    try:
+        # Imported here: other models don't need it.
+        from standpipe_server.backends.openvino.configs import Checker
+        from standpipe_server.backends.openvino.generator import GenAiEngine, PipelineSettings
+    except ModuleNotFoundError as error:
+        raise ExportError(f"OpenVINO needs the package {error.name} for a model that writes") from error
+
+    config = AutoConfig.from_pretrained(source.folder)
+    reader = CausalReader(source, config, generation_config(source))
+    heads = {kind: head(reader) for kind, head in program.heads.items()}
+    settings = PipelineSettings.of(folder, config, spec, reader.max_tokens, properties_of(spec))
+    constraints = Constraints(reader.tokenizer, config.vocab_size, reader.ends)
+    checker = Checker(settings.usual, constraints, settings.cache_tokens)
+    engine = ProcessEngine(partial(GenAiEngine, settings, reader.fast.to_str()), checker.check)
+    generator = ThreadGenerator(spec.name, reader, heads, engine, spec.max_sequences)
+    info = ModelInfo.of(spec, source.revision, reader.max_tokens)
+    return LoadedModel(info, [], _WRITING_COST, generator=generator)
+
+
 _WAYS: dict[str, Callable[[ModelSpec, Source, Program, Path], LoadedModel]] = {
     "encoder": _encoder,
     "seq2seq": _seq2seq,
+    "causal": _causal,
 }
 
 
-def _shared(spec: ModelSpec) -> dict[str, Any]:
+def properties_of(spec: ModelSpec) -> dict[str, Any]:
     """Options of every compiled form."""
     return {
         "INFERENCE_PRECISION_HINT": _PRECISION[spec.dtype],
@@ -83,7 +109,7 @@ def _shared(spec: ModelSpec) -> dict[str, Any]:
 
 def _compile(core: openvino.Core, model: openvino.Model, spec: ModelSpec) -> tuple[Any, Any, int]:
     """The form for many batches side by side, the form for one alone, and how many run side by side."""
-    shared = _shared(spec)
+    shared = properties_of(spec)
     streams = 1 if spec.hint == "latency" else spec.streams or shared["INFERENCE_NUM_THREADS"]
     narrow = core.compile_model(model, "CPU", shared | {"NUM_STREAMS": streams})
     if streams == 1 or spec.hint == "throughput":

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from standpipe_server.backends.reading import load_tokenizer
 from standpipe_server.backends.sources import Source
 from standpipe_server.backends.weights import load_weights
 from standpipe_server.errors import ExportError
@@ -45,6 +46,8 @@ def exported(spec: ModelSpec, source: Source, kind: Kind, progress: Progress) ->
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".export-"))
     try:
         _export(source.folder, scratch, kind)
+        if kind.way == "causal":
+            _export_tokenizer(source.folder, scratch)
         keep(scratch, folder)
     # Whatever an exporter stumbles over, another backend may serve the model.
     except Exception as error:
@@ -63,6 +66,16 @@ def _export(source: Path, target: Path, kind: Kind) -> None:
         exporter = getattr(intel, kind.optimum)
         model = exporter.from_pretrained(source, export=True, compile=False, load_in_8bit=False)
         model.save_pretrained(target)
+
+
+def _export_tokenizer(source: Path, target: Path) -> None:
+    """The tokenizer as a model of its own, which openvino-genai wants beside a causal model."""
+    import openvino
+    from openvino_tokenizers import convert_tokenizer
+
+    parts = convert_tokenizer(load_tokenizer(source), with_detokenizer=True)
+    for part, name in zip(parts, ("openvino_tokenizer", "openvino_detokenizer"), strict=True):
+        openvino.save_model(part, target / f"{name}.xml")
 
 
 def _key(spec: ModelSpec, source: Source, kind: Kind) -> str:

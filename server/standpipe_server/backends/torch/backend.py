@@ -8,11 +8,13 @@ from typing import Any
 import torch
 import transformers
 
+from standpipe_server.backends.causal import CausalReader, ThreadGenerator
 from standpipe_server.backends.direct import DirectRunner
 from standpipe_server.backends.encoder import EncoderRunner, Forward, Inputs
 from standpipe_server.backends.reading import INPUT_NAMES, TextReader
 from standpipe_server.backends.seq2seq import Seq2SeqRunner, SeqModel
 from standpipe_server.backends.sources import Source
+from standpipe_server.backends.torch.causal import engine
 from standpipe_server.backends.weights import load_weights
 from standpipe_server.interfaces import LoadedModel, ModelInfo, ModelSpec, Progress
 from standpipe_server.programs import Floats, Program
@@ -60,6 +62,17 @@ def _seq2seq(spec: ModelSpec, source: Source, program: Program, model: Any) -> L
     return LoadedModel(info, [runner], _WRITING_COST[torch.device(spec.device).type])
 
 
+def _causal(spec: ModelSpec, source: Source, program: Program, model: Any) -> LoadedModel:
+    reader = CausalReader(source, model.config, model.generation_config)
+    heads = {kind: head(reader) for kind, head in program.heads.items()}
+    return LoadedModel(
+        ModelInfo.of(spec, source.revision, reader.max_tokens),
+        [],
+        _WRITING_COST[torch.device(spec.device).type],
+        generator=ThreadGenerator(spec.name, reader, heads, engine(model, reader, spec), spec.max_sequences),
+    )
+
+
 def _pipeline(spec: ModelSpec, source: Source, program: Program, model: Any) -> LoadedModel:
     tokenizer = transformers.AutoTokenizer.from_pretrained(source.folder)
     pipeline = transformers.pipeline(program.task, model=model, tokenizer=tokenizer, device=spec.device)
@@ -71,6 +84,7 @@ def _pipeline(spec: ModelSpec, source: Source, program: Program, model: Any) -> 
 _WAYS: dict[str, Callable[[ModelSpec, Source, Program, Any], LoadedModel]] = {
     "encoder": _encoder,
     "seq2seq": _seq2seq,
+    "causal": _causal,
     "pipeline": _pipeline,
 }
 

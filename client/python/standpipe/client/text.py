@@ -1,110 +1,37 @@
-"""The synchronous client."""
+"""TextService's methods."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Unpack
 
 import grpc
 import numpy as np
-from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from standpipe import calls
-from standpipe.calls import Rpc
-from standpipe.channel import channel_options
+from standpipe.client.connection import Connection
 from standpipe.errors import CallError
 from standpipe.options import (
     AnswerOptions,
-    ChatOptions,
     ClassifyOptions,
     ClassifyTokensOptions,
-    DetokenizeOptions,
     EmbedOptions,
     FillOptions,
     RerankOptions,
     TableOptions,
-    TokenizeOptions,
     TranslateOptions,
     WriteOptions,
     ZeroShotOptions,
 )
 from standpipe.progress import progress_bar
 from standpipe.requests import batches
-from standpipe.results import Answer, ChatPrompt, Entity, Fill, Label, Ranked, TableAnswer, Tokens
-from standpipe.v1 import models_pb2, models_pb2_grpc, text_pb2_grpc, tokenizers_pb2, tokenizers_pb2_grpc
-
-P = ParamSpec("P")
-R = TypeVar("R")
-T = TypeVar("T")
+from standpipe.results import Answer, Entity, Fill, Label, Ranked, TableAnswer
 
 
-class Client:
-    """Calls a Standpipe server; safe to share between threads.
-
-    Args:
-        address: ``host:port``, or any gRPC target.
-        timeout: Seconds that a call may take unless it says otherwise.
-        credentials: For TLS; None for plain text.
-        retry: Retry calls that met UNAVAILABLE.
-        metadata: Sent with every call, such as an authorization header.
-
-    Every method raises CallError where the server, or the way to it, refuses, ValueError for a word that the
-    contract doesn't have, and TypeError for one string where a list is meant. What is returned keeps the
-    order of what was given.
-
-    The methods return what was asked for. The whole response (``metadata``: which model, how long, how many
-    tokens) comes from ``call`` with a message of ``standpipe.v1`` and a method of a generated stub; these are
-    the attributes ``text``, ``tokenizers`` and ``models``:
-
-    >>> request = text_pb2.ClassifyTextRequest(texts=["Fine."])  # doctest: +SKIP
-    >>> client.call(client.text.ClassifyText, request).metadata.compute_duration  # doctest: +SKIP
-    """
-
-    def __init__(
-        self,
-        address: str = "127.0.0.1:50051",
-        *,
-        timeout: float = 60.0,
-        credentials: grpc.ChannelCredentials | None = None,
-        retry: bool = True,
-        metadata: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        options = channel_options(retry=retry)
-        self.channel = (
-            grpc.insecure_channel(address, options)
-            if credentials is None
-            else grpc.secure_channel(address, credentials, options)
-        )
-        self._timeout = timeout
-        self._metadata = tuple(metadata)
-        self.text = text_pb2_grpc.TextServiceStub(self.channel)
-        self.tokenizers = tokenizers_pb2_grpc.TokenizerServiceStub(self.channel)
-        self.models = models_pb2_grpc.ModelServiceStub(self.channel)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the connection; calls in flight are cancelled."""
-        self.channel.close()
-
-    def call(self, method: Callable[..., T], request: Message, *, timeout: float | None = None) -> T:
-        """The response of any RPC, with all that the contract has.
-
-        Args:
-            method: Of a stub, such as ``client.text.ClassifyText``.
-            request: Its request message.
-            timeout: Seconds; the client's own where None.
-        """
-        try:
-            return method(request, **self._context(timeout))
-        except grpc.RpcError as error:
-            raise CallError(error) from error
+class TextMethods(Connection):
+    """The methods of TextService."""
 
     def embed_text(
         self, texts: Sequence[str], *, timeout: float | None = None, **options: Unpack[EmbedOptions]
@@ -303,68 +230,6 @@ class Client:
         """
         return self._make(calls.TRANSFORM_TEXT, timeout, texts, **options)
 
-    def tokenize(
-        self,
-        texts: Sequence[str],
-        text_pairs: Sequence[str] | None = None,
-        *,
-        timeout: float | None = None,
-        **options: Unpack[TokenizeOptions],
-    ) -> list[Tokens]:
-        """The tokens of each text, or pair of texts.
-
-        Args:
-            texts: At least one.
-            text_pairs: The second text of each pair.
-            timeout: Seconds; the client's own where None.
-            options: As the fields of TokenizeRequest.
-        """
-        return self._make(calls.TOKENIZE, timeout, texts, text_pairs, **options)
-
-    def detokenize(
-        self,
-        sequences: Sequence[Sequence[int]],
-        *,
-        timeout: float | None = None,
-        **options: Unpack[DetokenizeOptions],
-    ) -> list[str]:
-        """The text of each sequence of token ids.
-
-        Args:
-            sequences: Token ids, a sequence for each text.
-            timeout: Seconds; the client's own where None.
-            options: As the fields of DetokenizeRequest.
-        """
-        return self._make(calls.DETOKENIZE, timeout, sequences, **options)
-
-    def apply_chat_template(
-        self,
-        messages: Sequence[Mapping[str, Any] | tokenizers_pb2.ChatMessage],
-        *,
-        timeout: float | None = None,
-        **options: Unpack[ChatOptions],
-    ) -> ChatPrompt:
-        """A conversation as the model reads it.
-
-        Args:
-            messages: The conversation: ``{"role": "user", "content": "…"}``, …
-            timeout: Seconds; the client's own where None.
-            options: As the fields of ApplyChatTemplateRequest.
-        """
-        return self._make(calls.APPLY_CHAT_TEMPLATE, timeout, messages, **options)
-
-    def list_tasks(self, *, timeout: float | None = None) -> list[models_pb2.Task]:
-        """Every task that the server knows, served or not."""
-        return self._make(calls.LIST_TASKS, timeout)
-
-    def list_models(self, task: str = "", *, timeout: float | None = None) -> list[models_pb2.Model]:
-        """The models, of one task or of all."""
-        return self._make(calls.LIST_MODELS, timeout, task)
-
-    def get_model(self, model: str, *, timeout: float | None = None) -> models_pb2.Model:
-        """One model."""
-        return self._make(calls.GET_MODEL, timeout, model)
-
     def _rows(self, pending: deque[Any], advance: Callable[[int], None]) -> Iterator[NDArray[np.float32]]:
         try:
             rows = calls.EMBED_TEXT.result(pending.popleft().result())
@@ -372,9 +237,3 @@ class Client:
             raise CallError(error) from error
         advance(len(rows))
         yield from rows
-
-    def _make(self, rpc: Rpc[P, Any, Any, R], timeout: float | None, *args: P.args, **kwargs: P.kwargs) -> R:
-        return rpc.result(self.call(rpc.method(self), rpc.request(*args, **kwargs), timeout=timeout))
-
-    def _context(self, timeout: float | None) -> dict[str, Any]:
-        return {"timeout": self._timeout if timeout is None else timeout, "metadata": self._metadata}

@@ -1,97 +1,36 @@
-"""The asynchronous client."""
+"""TextService's methods."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, ParamSpec, Self, TypeVar, Unpack
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from typing import Any, Unpack
 
-import grpc
 import numpy as np
-from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from standpipe import calls
-from standpipe.calls import Rpc
-from standpipe.channel import channel_options
-from standpipe.errors import CallError
+from standpipe.aio.connection import AsyncConnection
 from standpipe.options import (
     AnswerOptions,
-    ChatOptions,
     ClassifyOptions,
     ClassifyTokensOptions,
-    DetokenizeOptions,
     EmbedOptions,
     FillOptions,
     RerankOptions,
     TableOptions,
-    TokenizeOptions,
     TranslateOptions,
     WriteOptions,
     ZeroShotOptions,
 )
 from standpipe.progress import progress_bar
 from standpipe.requests import batches
-from standpipe.results import Answer, ChatPrompt, Entity, Fill, Label, Ranked, TableAnswer, Tokens
-from standpipe.v1 import models_pb2, models_pb2_grpc, text_pb2_grpc, tokenizers_pb2, tokenizers_pb2_grpc
-
-P = ParamSpec("P")
-R = TypeVar("R")
-T = TypeVar("T")
+from standpipe.results import Answer, Entity, Fill, Label, Ranked, TableAnswer
 
 
-class AsyncClient:
-    """Calls a Standpipe server from asyncio; the twin of Client, whose docstrings hold here.
-
-    Args:
-        address: ``host:port``, or any gRPC target.
-        timeout: Seconds that a call may take unless it says otherwise.
-        credentials: For TLS; None for plain text.
-        retry: Retry calls that met UNAVAILABLE.
-        metadata: Sent with every call, such as an authorization header.
-    """
-
-    def __init__(
-        self,
-        address: str = "127.0.0.1:50051",
-        *,
-        timeout: float = 60.0,
-        credentials: grpc.ChannelCredentials | None = None,
-        retry: bool = True,
-        metadata: Sequence[tuple[str, str]] = (),
-    ) -> None:
-        options = channel_options(retry=retry)
-        self.channel = (
-            grpc.aio.insecure_channel(address, options)
-            if credentials is None
-            else grpc.aio.secure_channel(address, credentials, options)
-        )
-        self._timeout = timeout
-        self._metadata = tuple(metadata)
-        self.text = text_pb2_grpc.TextServiceStub(self.channel)
-        self.tokenizers = tokenizers_pb2_grpc.TokenizerServiceStub(self.channel)
-        self.models = models_pb2_grpc.ModelServiceStub(self.channel)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """End the connection; calls in flight are cancelled."""
-        await self.channel.close()
-
-    async def call(
-        self, method: Callable[..., Awaitable[T]], request: Message, *, timeout: float | None = None
-    ) -> T:
-        """The response of any RPC, with all that the contract has."""
-        seconds = self._timeout if timeout is None else timeout
-        try:
-            return await method(request, timeout=seconds, metadata=self._metadata)
-        except grpc.RpcError as error:
-            raise CallError(error) from error
+class AsyncTextMethods(AsyncConnection):
+    """The methods of TextService."""
 
     async def embed_text(
         self, texts: Sequence[str], *, timeout: float | None = None, **options: Unpack[EmbedOptions]
@@ -210,56 +149,6 @@ class AsyncClient:
     ) -> list[str]:
         """What the model makes of each text."""
         return await self._make(calls.TRANSFORM_TEXT, timeout, texts, **options)
-
-    async def tokenize(
-        self,
-        texts: Sequence[str],
-        text_pairs: Sequence[str] | None = None,
-        *,
-        timeout: float | None = None,
-        **options: Unpack[TokenizeOptions],
-    ) -> list[Tokens]:
-        """The tokens of each text, or pair of texts."""
-        return await self._make(calls.TOKENIZE, timeout, texts, text_pairs, **options)
-
-    async def detokenize(
-        self,
-        sequences: Sequence[Sequence[int]],
-        *,
-        timeout: float | None = None,
-        **options: Unpack[DetokenizeOptions],
-    ) -> list[str]:
-        """The text of each sequence of token ids."""
-        return await self._make(calls.DETOKENIZE, timeout, sequences, **options)
-
-    async def apply_chat_template(
-        self,
-        messages: Sequence[Mapping[str, Any] | tokenizers_pb2.ChatMessage],
-        *,
-        timeout: float | None = None,
-        **options: Unpack[ChatOptions],
-    ) -> ChatPrompt:
-        """A conversation as the model reads it."""
-        return await self._make(calls.APPLY_CHAT_TEMPLATE, timeout, messages, **options)
-
-    async def list_tasks(self, *, timeout: float | None = None) -> list[models_pb2.Task]:
-        """Every task that the server knows, served or not."""
-        return await self._make(calls.LIST_TASKS, timeout)
-
-    async def list_models(self, task: str = "", *, timeout: float | None = None) -> list[models_pb2.Model]:
-        """The models, of one task or of all."""
-        return await self._make(calls.LIST_MODELS, timeout, task)
-
-    async def get_model(self, model: str, *, timeout: float | None = None) -> models_pb2.Model:
-        """One model."""
-        return await self._make(calls.GET_MODEL, timeout, model)
-
-    async def _make(
-        self, rpc: Rpc[P, Any, Any, R], timeout: float | None, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        # On a channel of grpc.aio the stub's methods are coroutines, whatever their declared type says.
-        method: Any = rpc.method(self)
-        return rpc.result(await self.call(method, rpc.request(*args, **kwargs), timeout=timeout))
 
 
 async def _next(pending: deque[asyncio.Task[Any]], advance: Callable[[int], None]) -> NDArray[np.float32]:

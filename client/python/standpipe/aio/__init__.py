@@ -1,0 +1,18 @@
+"""The asynchronous client."""
+
+from standpipe.aio.generation import AsyncGenerationMethods
+from standpipe.aio.models import AsyncModelMethods
+from standpipe.aio.text import AsyncTextMethods
+from standpipe.aio.tokenizers import AsyncTokenizerMethods
+
+
+class AsyncClient(AsyncTextMethods, AsyncGenerationMethods, AsyncTokenizerMethods, AsyncModelMethods):
+    """Calls a Standpipe server from asyncio; the twin of Client, whose docstrings hold here.
+
+    Args:
+        address: ``host:port``, or any gRPC target.
+        timeout: Seconds that a call may take unless it says otherwise.
+        credentials: For TLS; None for plain text.
+        retry: Retry calls that met UNAVAILABLE.
+        metadata: Sent with every call, such as an authorization header.
+    """

@@ -1,0 +1,93 @@
+"""A connection and its calls, on which the methods of every service stand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from typing import Any, ParamSpec, Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from standpipe.calls import Rpc, StreamRpc
+from standpipe.channel import channel_options
+from standpipe.errors import CallError
+from standpipe.streams import AsyncMessageStream, AsyncStream
+from standpipe.v1 import generation_pb2_grpc, models_pb2_grpc, text_pb2_grpc, tokenizers_pb2_grpc
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+DeltaT = TypeVar("DeltaT")
+
+
+class AsyncConnection:
+    """A channel to a server, a stub for each service, and how they are called; Client says more."""
+
+    def __init__(
+        self,
+        address: str = "127.0.0.1:50051",
+        *,
+        timeout: float = 60.0,
+        credentials: grpc.ChannelCredentials | None = None,
+        retry: bool = True,
+        metadata: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        options = channel_options(retry=retry)
+        self.channel = (
+            grpc.aio.insecure_channel(address, options)
+            if credentials is None
+            else grpc.aio.secure_channel(address, credentials, options)
+        )
+        self._timeout = timeout
+        self._metadata = tuple(metadata)
+        self.text = text_pb2_grpc.TextServiceStub(self.channel)
+        self.generation = generation_pb2_grpc.GenerationServiceStub(self.channel)
+        self.tokenizers = tokenizers_pb2_grpc.TokenizerServiceStub(self.channel)
+        self.models = models_pb2_grpc.ModelServiceStub(self.channel)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the connection; calls in flight are cancelled."""
+        await self.channel.close()
+
+    async def call(
+        self, method: Callable[..., Awaitable[T]], request: Message, *, timeout: float | None = None
+    ) -> T:
+        """The response of any RPC that has one, with all that the contract has."""
+        if isinstance(method, grpc.aio.UnaryStreamMultiCallable):
+            raise TypeError("the RPC streams its responses: use stream in place of call")
+        try:
+            return await method(request, **self._context(timeout))
+        except grpc.RpcError as error:
+            raise CallError(error) from error
+
+    def stream(
+        self, method: Callable[..., AsyncIterable[T]], request: Message, *, timeout: float | None = None
+    ) -> AsyncMessageStream[T]:
+        """The responses of any RPC that streams them, with all that the contract has."""
+        return AsyncMessageStream(method(request, **self._context(timeout)))
+
+    async def _make(
+        self, rpc: Rpc[P, Any, Any, R], timeout: float | None, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        # On a channel of grpc.aio the stub's methods are coroutines, whatever their declared type says.
+        method: Any = rpc.method(self)
+        return rpc.result(await self.call(method, rpc.request(*args, **kwargs), timeout=timeout))
+
+    def _make_stream(
+        self,
+        rpc: StreamRpc[P, Any, Any, DeltaT, R],
+        timeout: float | None,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> AsyncStream[DeltaT, R]:
+        method: Any = rpc.method(self)
+        return AsyncStream(method(rpc.request(*args, **kwargs), **self._context(timeout)), rpc)
+
+    def _context(self, timeout: float | None) -> dict[str, Any]:
+        return {"timeout": self._timeout if timeout is None else timeout, "metadata": self._metadata}

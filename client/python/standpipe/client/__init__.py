@@ -1,0 +1,31 @@
+"""The synchronous client."""
+
+from standpipe.client.generation import GenerationMethods
+from standpipe.client.models import ModelMethods
+from standpipe.client.text import TextMethods
+from standpipe.client.tokenizers import TokenizerMethods
+
+
+class Client(TextMethods, GenerationMethods, TokenizerMethods, ModelMethods):
+    """Calls a Standpipe server; safe to share between threads.
+
+    Args:
+        address: ``host:port``, or any gRPC target.
+        timeout: Seconds that a call may take unless it says otherwise.
+        credentials: For TLS; None for plain text.
+        retry: Retry calls that met UNAVAILABLE.
+        metadata: Sent with every call, such as an authorization header.
+
+    Every method raises CallError where the server, or the way to it, refuses, ValueError for a word that the
+    contract doesn't have, and TypeError for one string where a list is meant. What is returned keeps the
+    order of what was given.
+
+    The methods return what was asked for. The whole response (``metadata``: which model, how long, how many
+    tokens) comes from ``call`` with a message of ``standpipe.v1`` and a method of a generated stub; these are
+    the attributes ``text``, ``generation``, ``tokenizers`` and ``models``:
+
+    >>> request = text_pb2.ClassifyTextRequest(texts=["Fine."])  # doctest: +SKIP
+    >>> client.call(client.text.ClassifyText, request).metadata.compute_duration  # doctest: +SKIP
+
+    Where an RPC streams its answer, ``stream`` is what ``call`` is elsewhere.
+    """

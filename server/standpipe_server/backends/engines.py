@@ -1,0 +1,111 @@
+"""What an engine of causal models is: jobs go in, chunks come out, step by step.
+
+Nothing of a model library, so that an engine's own process needn't load one. Not aware of how an engine
+computes, nor of who reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from standpipe_server.errors import InvalidInputError
+from standpipe_server.interfaces import Chunk
+from standpipe_server.programs import Writing
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What an engine is to do for a call.
+
+    Attributes:
+        ids: The prompt's tokens.
+        options: Keyword arguments of ``generate``, always with ``max_new_tokens``.
+        writing: The rest of what the call asks for.
+    """
+
+    ids: list[int]
+    options: dict[str, Any]
+    writing: Writing
+
+
+class Ticket:
+    """A job under way; what becomes of it is handed over by its kind.
+
+    Attributes:
+        job: What to do.
+        cancelled: The reader has gone; the engine looks at it between two steps.
+        on_cancel: Called when the reader goes, for an engine that can't see the ticket.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.cancelled = False
+        self.on_cancel: Callable[[], None] | None = None
+
+    def cancel(self) -> None:
+        """The reader goes."""
+        self.cancelled = True
+        if self.on_cancel is not None:
+            self.on_cancel()
+
+    def put(self, chunk: Chunk | Exception) -> None:
+        """Hand over one chunk, or why there will be none."""
+        deliver([(self, chunk)])
+
+    def hand_over(self, deliveries: Sequence[Delivery]) -> None:
+        """Hand over chunks of several tickets of this one's kind."""
+        raise NotImplementedError
+
+
+Delivery = tuple[Ticket, Chunk | Exception]
+
+
+def deliver(deliveries: Sequence[Delivery]) -> None:
+    """Hand over what a step gave, all at once: waking the readers' side costs more than the rest."""
+    if deliveries:
+        deliveries[0][0].hand_over(deliveries)
+
+
+class Inbox(Protocol):
+    """New jobs for an engine, such as a queue."""
+
+    def empty(self) -> bool:
+        """Whether ``get`` would wait."""
+        ...
+
+    def get(self) -> Ticket | None:
+        """The next job, which may be cancelled already, or has been taken before; None is the end."""
+        ...
+
+
+class Engine(Protocol):
+    """Writes texts, on the one thread that ever touches it."""
+
+    def check(self, job: Job) -> None:
+        """See that a job can be done, on another thread than the engine's.
+
+        Raises:
+            InvalidInputError: It asks for what the engine doesn't have.
+        """
+        ...
+
+    def work(self, inbox: Inbox) -> None:
+        """Take jobs and write, until the inbox says that it is the end.
+
+        Each job that is taken ends with a chunk with a finish for each of its texts, or with an exception,
+        unless it is cancelled; a cancelled one costs no further step.
+        """
+        ...
+
+
+def refuse_options(job: Job, unknown: Iterable[str], engine: str) -> None:
+    """Refuse what an engine doesn't have.
+
+    Raises:
+        InvalidInputError: Naming the option.
+    """
+    for name in unknown:
+        if name in job.options:
+            raise InvalidInputError(f"{engine} has no {name}", f"parameters.{name}")
