@@ -22,6 +22,7 @@ bench: .venv/dev.stamp ## timings: both backends in-process, what serving costs,
 	$(BIN)/pytest bench/micro --benchmark-columns=median,iqr,ops
 	$(BIN)/standpipe-bench overhead --json bench-results/overhead.json
 	$(BIN)/standpipe-bench pipelines --json bench-results/pipelines.json
+	$(BIN)/standpipe-bench generation --json bench-results/generation.json
 
 lint: .venv/dev.stamp ## style, types, walls, protos
 	$(BIN)/ruff format --check .

@@ -5,22 +5,24 @@ from __future__ import annotations
 import json
 import statistics
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from google.protobuf.json_format import MessageToDict
 from rich.console import Console
+from rich.text import Text
 
 from standpipe import Client
 from standpipe_bench.closed_loop import ClosedLoop, drive, on_fast_loop
-from standpipe_bench.demo import call_everything
+from standpipe_bench.demo import answer_live, call_everything
 from standpipe_bench.environment import environment
 from standpipe_bench.neighbours import QUIET, Neighbours
 from standpipe_bench.payloads import EMBED_TEXT, embed_requests
 from standpipe_bench.server_process import server_process
 from standpipe_bench.statistics import summarize
-from standpipe_bench.tables import Run, calls_table, goals_table, ratio_table, runs_table
+from standpipe_bench.tables import Run, calls_table, findings_table, goals_table, ratio_table, runs_table
 from standpipe_bench.targets import GrpcTarget, NullTarget, Target, open_channel
 
 app = typer.Typer(
@@ -61,6 +63,7 @@ def demo(
     console.print("Starting a server with the demo models; the first time they are fetched and exported.")
     with server_process(["--log-level", "warning"]) as server:
         with Client(server.address) as client:
+            _chat(client)
             console.print(calls_table(call_everything(client)))
         runs = on_fast_loop(_run(server.address, "", items=1, words=17, loop=ClosedLoop(64, 1.0, duration)))
         console.print(runs_table(runs))
@@ -140,7 +143,7 @@ def pipelines(
         figures = measure(loads, rounds, watch=lambda: Neighbours(own).share)
     found = [goal for load, figure in zip(loads, figures, strict=True) for goal in goals(load, figure)]
     console.print(goals_table(found))
-    console.print(_busy([share for figure in figures for share in figure.others]))
+    console.print(_busy([share for figure in figures for share in figure.others], "too high"))
     _write(
         output,
         {
@@ -148,6 +151,49 @@ def pipelines(
             "models": [MessageToDict(model, preserving_proto_field_name=True) for model in models],
             "goals": [asdict(goal) | {"ratio": goal.ratio(), "met": goal.met()} for goal in found],
             "figures": {load.name: asdict(figure) for load, figure in zip(loads, figures, strict=True)},
+        },
+    )
+
+
+@app.command()
+def generation(
+    model: Annotated[
+        str, typer.Option(help="NAME=SOURCE, or a folder, of a causal model; the demo model unless given.")
+    ] = "",
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of all measurements.")] = 5,
+    duration: Annotated[float, typer.Option(min=0.1, help="Seconds of each measurement.")] = 10.0,
+    output: Json = None,
+) -> None:
+    """Start a server and compare its streams with the same engine in-process, in turns, as ratios."""
+    # Imported here: they need the server's backends, which `run` does without.
+    from standpipe_bench.generation import compare, findings, served_streams
+    from standpipe_bench.in_process import demo_folder, engine_in_process
+
+    source = model or str(demo_folder("text-generation"))
+    served = source if "=" in source else f"chat={source}:text-generation"
+    # The one engine that can be driven without the server.
+    options = ["--log-level", "warning", "--backend", "openvino", "--model", served]
+    with server_process(options) as server, Client(server.address) as client:
+        (one,) = client.list_models()
+        with engine_in_process(one) as (in_process, pid):
+            own = [server.process.pid, pid]
+            over_wire = partial(served_streams, server.address, one.name)
+            found = compare(in_process, over_wire, rounds, duration, lambda: Neighbours(own).share)
+    shares = [share for one in found for share in one.others]
+    lines = [line for rounds_of in found for line in findings(rounds_of)]
+    quiet = statistics.median(shares) <= QUIET
+    console.print(findings_table(lines, quiet=quiet))
+    console.print(_busy(shares))
+    _write(
+        output,
+        {
+            "environment": environment(),
+            "model": MessageToDict(one, preserving_proto_field_name=True),
+            "goals": [
+                asdict(line) | {"result": line.result(), "met": line.met() if quiet else None}
+                for line in lines
+            ],
+            "figures": [asdict(rounds_of) for rounds_of in found],
         },
     )
 
@@ -171,12 +217,31 @@ async def _run(address: str, model: str, items: int, words: int, loop: ClosedLoo
         await channel.close()
 
 
-def _busy(shares: list[float]) -> str:
-    """What others took while it was measured, and what that means."""
+def _chat(client: Client) -> None:
+    """Show an answer while it is written."""
+
+    # Text, not markup: what a model writes may look like that.
+    def begin(question: str) -> None:
+        console.print(Text(f"\n{question}", style="bold"))
+
+    def show(piece: str) -> None:
+        console.print(Text(piece), end="")
+
+    answer = answer_live(client, begin, show)
+    console.print(Text(f"\n{answer.pace()}\n", style="dim"))
+
+
+def _busy(shares: list[float], leaning: str = "") -> str:
+    """What others took while it was measured, and what that means.
+
+    Args:
+        shares: Of each measurement.
+        leaning: What a busy machine makes of the ratios, where that is known.
+    """
     said = f"other processes took {statistics.median(shares):.0%} of the processor time (median)"
     if statistics.median(shares) <= QUIET:
         return said
-    return f"{said}: too much, the ratios say nothing; on a busy machine they come out too high"
+    return f"{said}: too much, the ratios say nothing{f'; they come out {leaning}' if leaning else ''}"
 
 
 def _json(runs: list[Run]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
@@ -14,10 +14,13 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from standpipe import CallError, Client, contract
-from standpipe.v1 import models_pb2, text_pb2
+from standpipe.v1 import generation_pb2, models_pb2, text_pb2
 
 _LONGEST = 100
 """Characters of an input that are shown."""
+
+_LONGEST_ANSWER = 200
+"""Characters of what a causal model writes that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,17 @@ def _lines(lines: Iterable[str]) -> str:
     return "\n".join(lines)
 
 
+def _prose(text: str) -> str:
+    return shorten(text, _LONGEST_ANSWER, placeholder=" …")
+
+
+def _streamed(messages: Sequence[Any]) -> str:
+    deltas = [message.delta for message in messages if message.HasField("delta")]
+    # Texts come as text, answers of a conversation as content.
+    text = "".join(delta.content if hasattr(delta, "content") else delta.text for delta in deltas)
+    return f"{_prose(text)}\nin {len(messages)} messages"
+
+
 SAYINGS: Mapping[str, Callable[[Any], str]] = {
     "ListTasks": lambda response: (
         f"{len(response.tasks)} tasks, {sum(task.served for task in response.tasks)} of them served"
@@ -86,13 +100,68 @@ SAYINGS: Mapping[str, Callable[[Any], str]] = {
     "SummarizeText": lambda response: _lines(one.summary_text for one in response.results),
     "TranslateText": lambda response: _lines(one.translation_text for one in response.results),
     "TransformText": lambda response: _lines(one.generated_text for one in response.results),
+    "GenerateText": lambda response: _lines(
+        _prose(text.generated_text) for result in response.results for text in result.texts
+    ),
+    "StreamGenerateText": _streamed,
+    "Chat": lambda response: _prose(response.message.content),
+    "StreamChat": _streamed,
     "Tokenize": lambda response: _lines(
         " ".join(token.token for token in result.tokens) for result in response.results
     ),
     "Detokenize": lambda response: _lines(response.texts),
     "ApplyChatTemplate": lambda response: response.text,
 }
-"""How the response of each RPC reads in a few words."""
+"""How the response of each RPC reads in a few words; of a stream, its messages."""
+
+
+@dataclass(slots=True)
+class LiveAnswer:
+    """The answer to the example of StreamChat, as it is written.
+
+    Attributes:
+        question: What is asked.
+        tokens: Written, once it is at its end.
+        first: Seconds to the first piece of text.
+        whole: Seconds to the end.
+    """
+
+    question: str
+    tokens: int = 0
+    first: float = 0.0
+    whole: float = 0.0
+
+    def pace(self) -> str:
+        """Its figures, for people."""
+        speed = self.tokens / self.whole if self.whole else 0.0
+        return f"{self.tokens} tokens, {speed:.0f} tokens/s, the first after {self.first * 1e3:.0f} ms"
+
+
+def answer_live(client: Client, begin: Callable[[str], object], show: Callable[[str], object]) -> LiveAnswer:
+    """Have a question answered before the eyes of whoever watches.
+
+    Args:
+        client: Of a server with a model that chats.
+        begin: Gets the question, before it is asked.
+        show: Gets each piece of the answer, as it comes.
+
+    Raises:
+        CallError: It failed.
+    """
+    method = contract.find("StreamChat")
+    request = contract.example(method)
+    assert isinstance(request, generation_pb2.StreamChatRequest)  # noqa: S101 - so the contract says
+    answer = LiveAnswer(request.messages[-1].content)
+    begin(answer.question)
+    started = time.perf_counter()
+    for message in _responses(client, method, request):
+        if message.delta.content:
+            answer.first = answer.first or time.perf_counter() - started
+            show(message.delta.content)
+        elif message.HasField("end"):
+            answer.tokens = message.end.usage.generated_tokens
+    answer.whole = time.perf_counter() - started
+    return answer
 
 
 def call_everything(client: Client) -> list[DemoCall]:
@@ -108,16 +177,30 @@ def call_everything(client: Client) -> list[DemoCall]:
 
 def _call(client: Client, method: MethodDescriptor, task: models_pb2.Task | None) -> DemoCall:
     request = contract.example(method)
-    send = contract.callable_on(client.channel, method)
     started = time.perf_counter()
     refused: CallError | None = None
     try:
-        response = client.call(send, request)
+        messages = list(_responses(client, method, request))
     except CallError as error:
         refused = error
     milliseconds = (time.perf_counter() - started) * 1e3
-    got = SAYINGS[method.name](response) if refused is None else _why(refused, task)
-    return DemoCall(method.full_name, _given(request), got, refused is None, milliseconds)
+    if refused is not None:
+        return DemoCall(method.full_name, _given(request), _why(refused, task), False, milliseconds)
+    got = SAYINGS[method.name](messages if method.server_streaming else messages[0])
+    return DemoCall(method.full_name, _given(request), got, True, milliseconds)
+
+
+def _responses(client: Client, method: MethodDescriptor, request: Message) -> Iterator[Any]:
+    """The response of an RPC, or the messages of its stream as they come.
+
+    Raises:
+        CallError: It failed.
+    """
+    send = contract.callable_on(client.channel, method)
+    if method.server_streaming:
+        yield from client.stream(send, request)
+    else:
+        yield client.call(send, request)
 
 
 def _why(error: CallError, task: models_pb2.Task | None) -> str:

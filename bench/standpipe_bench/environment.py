@@ -10,7 +10,17 @@ from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 
-_PACKAGES = ("standpipe", "grpcio", "protobuf", "numpy", "tokenizers", "torch", "transformers", "openvino")
+_PACKAGES = (
+    "standpipe",
+    "grpcio",
+    "protobuf",
+    "numpy",
+    "tokenizers",
+    "torch",
+    "transformers",
+    "openvino",
+    "openvino-genai",
+)
 
 
 def environment() -> dict[str, object]:

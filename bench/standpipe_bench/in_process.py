@@ -1,7 +1,8 @@
 """The same model without a server: the limit that a served call is held against.
 
 The one module of the bench that imports anything of the server: its backends, and where its demo models lie.
-The model runs in a process of its own, which is idle while something else is measured.
+The model, or the bare engine of one, runs in a process of its own, which is idle while something else is
+measured.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from standpipe.v1 import models_pb2
+from standpipe_bench.engine import Engine, write
 from standpipe_bench.payloads import texts
+from standpipe_bench.streams import Measured, StreamLoad
 from standpipe_server import demo_models
 from standpipe_server.backends.load import load
 from standpipe_server.interfaces import Call, LoadedModel, ModelSpec, Runner
@@ -131,41 +135,115 @@ def in_process(served: models_pb2.Model) -> Iterator[Ask]:
     Raises:
         RuntimeError: It can't be loaded.
     """
+    with _elsewhere(partial(_load, _spec(served))) as (ask, _):
+        yield ask
+
+
+@contextmanager
+def engine_in_process(served: models_pb2.Model) -> Iterator[tuple[Callable[[StreamLoad], Measured], int]]:
+    """Open the engine of a causal model that a server says it serves, and nothing else, in another process.
+
+    Args:
+        served: As GetModel describes it.
+
+    Yields:
+        How to measure it, and the process' id.
+
+    Raises:
+        RuntimeError: It can't be opened, or the server runs another engine.
+    """
+    if served.backend != "openvino":
+        raise RuntimeError(f"model {served.name!r} runs on {served.backend}; only openvino can be compared")
+    with _elsewhere(partial(_open, _spec(served))) as (ask, pid):
+        yield lambda load: ask(_Streams(load)), pid
+
+
+@dataclass(frozen=True, slots=True)
+class _Streams:
+    """Ask for streams of an engine."""
+
+    load: StreamLoad
+
+    def measure(self, engine: Engine) -> Measured:
+        return write(engine, self.load)
+
+
+def _spec(served: models_pb2.Model) -> ModelSpec:
     fields = ("name", "source", "backend", "device", "dtype")
-    spec = ModelSpec(tasks=tuple(served.tasks), **{name: getattr(served, name) for name in fields})
+    return ModelSpec(tasks=tuple(served.tasks), **{name: getattr(served, name) for name in fields})
+
+
+def _load(spec: ModelSpec) -> LoadedModel:
+    return load(spec, program_for(spec.tasks), lambda _: None)
+
+
+def _open(spec: ModelSpec) -> Engine:
+    """The engine as the server opens it: the same export, scheduling, numeric type and cores."""
+    from transformers import AutoConfig
+
+    from standpipe_bench.genai import Genai
+    from standpipe_server.backends.load import with_steps
+    from standpipe_server.backends.machine import Machine
+    from standpipe_server.backends.openvino.backend import properties_of
+    from standpipe_server.backends.openvino.export import exported
+    from standpipe_server.backends.openvino.generator import PipelineSettings
+    from standpipe_server.backends.sources import resolve
+    from standpipe_server.programs import CAUSAL
+
+    source = resolve(spec)
+    settled = with_steps(spec, Machine().cores)
+    folder = exported(settled, source, CAUSAL, lambda _: None)
+    config = AutoConfig.from_pretrained(source.folder)
+    settings = PipelineSettings.of(
+        folder, config, settled, config.max_position_embeddings, properties_of(settled)
+    )
+    return Genai(settings.pipeline(), source.folder)
+
+
+@contextmanager
+def _elsewhere(make: Callable[[], Any]) -> Iterator[tuple[Callable[[Any], Any], int]]:
+    """Make something in another process; yields what asks there, and the process' id.
+
+    Raises:
+        RuntimeError: It can't be made, or a measurement failed.
+    """
     context = get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, spec), daemon=True)
+    process = context.Process(target=_serve, args=(theirs, make), daemon=True)
     process.start()
+    # Only the process holds its end: where it dies, receiving ends too.
+    theirs.close()
 
-    def ask(question: Throughput | Latency | None) -> Any:
-        ours.send(question)
-        answer = ours.recv()
+    def receive() -> Any:
+        try:
+            answer = ours.recv()
+        except EOFError:
+            raise RuntimeError("the process that measures has ended; what it said is above") from None
         if isinstance(answer, str):
             raise RuntimeError(answer)
         return answer
 
+    def ask(question: Any) -> Any:
+        ours.send(question)
+        return receive()
+
     try:
-        ready = ours.recv()
-        if isinstance(ready, str):
-            raise RuntimeError(ready)
-        yield ask
+        receive()
+        yield ask, process.pid or 0
     finally:
         ours.close()
         process.join(timeout=10)
         process.kill()
 
 
-def _serve(connection: Connection, spec: ModelSpec) -> None:
+def _serve(connection: Connection, make: Callable[[], Any]) -> None:
+    """Measure what is asked, until nobody asks any more; what goes wrong is told to the asker, as text."""
     try:
-        model = load(spec, program_for(spec.tasks), lambda _: None)
-    except Exception as error:  # every reason is told to the asker
-        connection.send(str(error))
+        measured = make()
+        connection.send(None)
+        while True:
+            connection.send(connection.recv().measure(measured))
+    except EOFError:
         return
-    connection.send(len(model.runners))
-    while True:
-        try:
-            question = connection.recv()
-        except EOFError:
-            return
-        connection.send(question.measure(model))
+    except Exception as error:  # every reason is told to the asker
+        connection.send(str(error) or type(error).__name__)

@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import psutil
+
+T = TypeVar("T")
 
 QUIET = 0.1
 """Share of the processor time that others may take."""
@@ -44,19 +47,19 @@ class Neighbours:
         return time.perf_counter(), idle, sum(one.user + one.system for one in used)
 
 
-def quietest(measure: Callable[[], float], watch: Callable[[], Callable[[], float]]) -> tuple[float, float]:
+def quietest(measure: Callable[[], T], watch: Callable[[], Callable[[], float]]) -> tuple[T, float]:
     """Measure, and once or twice again where others kept the machine busy.
 
     What is kept is chosen by the others' share alone, never by the figure.
 
     Args:
-        measure: Gives a figure.
+        measure: Gives a figure, or several.
         watch: Begins to watch the others; what it returns gives their share.
 
     Returns:
         The figure, and the others' share while it was taken.
     """
-    shares: dict[float, float] = {}
+    shares: dict[float, T] = {}
     for _ in range(_TRIES):
         share = watch()
         figure = measure()

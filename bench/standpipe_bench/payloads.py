@@ -209,6 +209,11 @@ def numbers_to_spell(count: int, seed: int) -> list[str]:
     return [f"spell in English: {generator.randrange(10**n, 10 ** (n + 1))}" for n in digits]
 
 
+def prompt(generator: random.Random) -> str:
+    """A text of 20 to 60 tokens to continue, spread like ``mixed_texts``."""
+    return _words(generator, _length(generator, 20, 60))
+
+
 def embed_requests(items: int, words: int, seed: int, model: str = "") -> Iterator[bytes]:
     """Serialized EmbedTextRequests of ``items`` texts each, 64 different ones over and over."""
     pool = [texts(items, words, seed * 1000 + index) for index in range(64)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich import box
 from rich.table import Table
@@ -12,6 +12,7 @@ from rich.text import Text
 from standpipe_bench.closed_loop import ClosedLoop
 from standpipe_bench.comparison import Comparison, Goal
 from standpipe_bench.demo import DemoCall
+from standpipe_bench.generation import Finding
 from standpipe_bench.statistics import Summary
 
 Run = tuple[str, int, ClosedLoop, Summary]
@@ -80,6 +81,47 @@ def goals_table(goals: Sequence[Goal]) -> Table:
             f"≥ {goal.wanted:g} {'met' if goal.met() else 'missed'}",
         )
     return table
+
+
+def findings_table(findings: Sequence[Finding], *, quiet: bool) -> Table:
+    """What serving a causal model costs: medians of both sides, and whether they are as wanted.
+
+    Args:
+        findings: A line each.
+        quiet: Others left the machine alone; else nothing is claimed.
+    """
+    title = "streams served, against the same engine in-process (gap: between two tokens of a text)"
+    table = _table(title, ["streams", "figure"], ["in-process", "served", "compared", "range", "wanted"])
+    for finding in findings:
+        say = _COMPARED[finding.how]
+        alone = "" if finding.figure == "messages/s" else f"{finding.in_process:,.4g}"
+        table.add_row(
+            str(finding.streams),
+            finding.figure,
+            alone,
+            f"{finding.served:,.4g}",
+            "" if finding.how == "served" else say(finding.result()),
+            f"{say(min(finding.compared))}–{say(max(finding.compared))}",
+            _wanted(finding, quiet),
+        )
+    return table
+
+
+_COMPARED: dict[str, Callable[[float], str]] = {
+    "ratio": lambda value: f"{value:.2f}",
+    "difference": lambda value: f"{value:+.1f}",
+    "served": lambda value: f"{value:,.4g}",
+}
+
+
+def _wanted(finding: Finding, quiet: bool) -> str:
+    met = finding.met()
+    if met is None:
+        return ""
+    goal = f"{'≥' if finding.at_least else '≤'} {finding.wanted:g}"
+    if not quiet:
+        return goal
+    return f"{goal} {'met' if met else 'missed'}"
 
 
 def _table(title: str, words: Sequence[str], numbers: Sequence[str]) -> Table:
