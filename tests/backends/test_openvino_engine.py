@@ -184,6 +184,22 @@ async def test_when_the_engine_dies_nobody_waits_for_it(
     assert "the engine of a causal model has ended" in caplog.text
 
 
+async def test_texts_that_begin_alike_come_out_right_where_the_cache_is_too_small_for_them(
+    tiny_llama: Path, generator: Any
+) -> None:
+    """A prompt that openvino-genai gives up halfway leaves what was never computed in its prefix cache."""
+    chance = random.Random(0)
+    lengths = [chance.randint(8, 200) for _ in range(200)]
+    asked = [
+        call(f"{number % 8} {'water stands ready ' * 6}", max_new_tokens=length, min_new_tokens=length)
+        for number, length in enumerate(lengths)
+    ]
+    small = loaded(tiny_llama, here=True, kv_cache_gb=60.5 * BLOCK / 1e9, max_batched_tokens=48)
+    assert await side_by_side(generator, asked) == await side_by_side(small, asked)
+    assert not small._engine._waiting
+    small.close()
+
+
 async def test_whatever_is_asked_at_whatever_time_every_call_ends(tiny_llama: Path) -> None:
     chance = random.Random(0)
     small = loaded(

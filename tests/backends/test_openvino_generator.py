@@ -216,8 +216,11 @@ async def test_what_it_cannot_do_is_refused(tiny_llama: Path, asked: Call, field
     generator.close()
 
 
-async def test_many_long_texts_finish_in_a_cache_that_holds_one(tiny_llama: Path, generator: Any) -> None:
-    small = loaded(tiny_llama, kv_cache_gb=8.5 * BLOCK / 1e9)
+@pytest.mark.parametrize("prefix_cache", [True, False])
+async def test_many_long_texts_finish_in_a_cache_that_holds_one(
+    tiny_llama: Path, generator: Any, prefix_cache: bool
+) -> None:
+    small = loaded(tiny_llama, kv_cache_gb=8.5 * BLOCK / 1e9, prefix_cache=prefix_cache)
     asked = [call(prompt, max_new_tokens=200, min_new_tokens=200) for prompt in PROMPTS]
     alone = [await text(generator, one) for one in asked]
     assert alone == await side_by_side(small, asked)

@@ -8,7 +8,8 @@ Not aware of tasks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -111,18 +112,26 @@ class PipelineSettings:
 class _Text:
     """A ticket's texts in the pipeline: one request, or one for each text that is drawn."""
 
-    def __init__(
-        self, ticket: Ticket, handle: Any, sequences: range, writer: Callable[[int], SequenceWriter]
-    ):
+    handle: Any
+
+    def __init__(self, ticket: Ticket, sequences: range, tokenizer: Tokenizer) -> None:
+        job = ticket.job
         self.ticket = ticket
-        self.handle = handle
         self.sequences = sequences
-        self.writers = [writer(sequence) for sequence in sequences]
+        self.writers = [SequenceWriter(tokenizer, job, sequence) for sequence in sequences]
         self.ids: list[int] = []
+        # Of the cache, that it may come to hold.
+        longest = len(job.ids) + job.options["max_new_tokens"]
+        self.blocks: int = job.options.get("num_beams", 1) * -(-longest // _BLOCK)
         # Its prompt has been read.
         self.begun = False
         # Where it was last gone on with.
         self.gone_on_at = -1
+
+    @property
+    def finished(self) -> bool:
+        """Nothing of it follows."""
+        return all(writer.finished for writer in self.writers)
 
 
 class GenAiEngine:
@@ -136,9 +145,11 @@ class GenAiEngine:
     def __init__(self, settings: PipelineSettings, tokenizer: str) -> None:
         self._make = settings.pipeline
         self._prefix_cache = settings.prefix_cache
+        self._blocks = settings.blocks
         self._pipeline = self._make()
         self._tokenizer = Tokenizer.from_str(tokenizer)
         self._texts: list[_Text] = []
+        self._waiting: deque[_Text] = deque()
         self._requests = 0
 
     def check(self, job: Job) -> None:
@@ -154,8 +165,10 @@ class GenAiEngine:
                 continue
             deliver([delivery for text in self._texts for delivery in self._read(text)])
             self._texts = [text for text in self._texts if not self._ended(text)]
-        deliver([ending for text in self._texts for ending in _endings(text, "cancelled")])
+        unfinished = [*self._texts, *self._waiting]
+        deliver([ending for text in unfinished for ending in _endings(text, "cancelled")])
         self._texts.clear()
+        self._waiting.clear()
 
     def usage(self) -> float:
         """Share of the cache, in percent, that the last step's texts held."""
@@ -166,33 +179,48 @@ class GenAiEngine:
 
         What was cancelled still has to be freed by a step.
         """
+        self._admit()
         while not inbox.empty() or not self._pipeline.has_non_finished_requests():
             ticket = inbox.get()
             if ticket is None:
                 return False
             if not ticket.cancelled:
-                self._begin(ticket)
+                self._waiting += self._parts(ticket)
+            self._admit()
         return True
 
-    def _begin(self, ticket: Ticket) -> None:
-        job = ticket.job
+    def _parts(self, ticket: Ticket) -> Iterator[_Text]:
         # Drawn texts are a request each, so that each is read while it is written; they share their prompt's
         # keys and values. Beams belong together.
-        beams = job.options.get("num_beams", 1) > 1
+        job = ticket.job
         count = job.writing.sequences
-        parts = [range(count)] if beams else [range(index, index + 1) for index in range(count)]
+        each = count if job.options.get("num_beams", 1) > 1 else 1
+        parts = (range(first, first + each) for first in range(0, count, each))
+        return (_Text(ticket, part, self._tokenizer) for part in parts)
 
-        def writer(sequence: int) -> SequenceWriter:
-            return SequenceWriter(self._tokenizer, job, sequence)
+    def _admit(self) -> None:
+        while self._waiting and self._has_room(self._waiting[0]):
+            self._begin(self._waiting.popleft())
 
-        for part in parts:
-            try:
-                handle = self._add(job.ids, config_of(self._pipeline.get_config, job, part.start))
-            except Exception as error:  # the pipeline has the last word on what it takes
-                ticket.put(InvalidInputError(last_line(error), "parameters"))
-                ticket.cancelled = True
-                return
-            self._texts.append(_Text(ticket, handle, part, writer))
+    def _has_room(self, text: _Text) -> bool:
+        # The pipeline makes room by giving texts up, to read them again later. In the middle of a prompt that
+        # is what its prefix cache can't stand: beside it there must be room for all texts at their longest.
+        if not self._prefix_cache or not self._texts or text.ticket.cancelled:
+            return True
+        held: int = sum(one.blocks for one in self._texts)
+        return held + text.blocks <= self._blocks
+
+    def _begin(self, text: _Text) -> None:
+        job = text.ticket.job
+        if text.ticket.cancelled:
+            return
+        try:
+            text.handle = self._add(job.ids, config_of(self._pipeline.get_config, job, text.sequences.start))
+        except Exception as error:  # the pipeline has the last word on what it takes
+            text.ticket.put(InvalidInputError(last_line(error), "parameters"))
+            text.ticket.cancelled = True
+            return
+        self._texts.append(text)
 
     def _add(self, ids: list[int], config: Any) -> Any:
         self._requests += 1
@@ -203,7 +231,8 @@ class GenAiEngine:
         for text in self._texts:
             # A prompt that is given up in the middle leaves blocks in the prefix cache that were never
             # computed, and whoever's prompt begins alike reads them (2026.4.1): it is read to its end first.
-            if text.ticket.cancelled and (text.begun or not self._prefix_cache):
+            left = text.ticket.cancelled and (text.begun or not self._prefix_cache)
+            if left or text.finished:
                 # The next step frees what it holds.
                 text.handle.cancel()
             else:
@@ -229,10 +258,7 @@ class GenAiEngine:
             yield from _tell(text, index, output)
 
     def _ended(self, text: _Text) -> bool:
-        if all(writer.finished for writer in text.writers):
-            # Reached a stop string perhaps, which the pipeline doesn't know.
-            text.handle.cancel()
-            return True
+        # What reached a stop string, which the pipeline doesn't know, holds its blocks until it is dropped.
         return text.handle.get_status() in _DONE
 
     def _recover(self, error: Exception) -> None:
