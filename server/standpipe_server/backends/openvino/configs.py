@@ -14,6 +14,7 @@ import openvino_genai as genai
 
 from standpipe_server.backends.constraints import Constraints
 from standpipe_server.backends.engines import Job, refuse_options
+from standpipe_server.backends.openvino.schemas import held
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.programs import Constraint
 
@@ -29,9 +30,6 @@ _NONE = (1 << 64) - 1
 _BELOW_ONE = 1 - 2**-24
 # What sampling draws from where neither the call nor the model's files say: the library's own figure.
 _TOP_K = 50
-# Keywords of JSON Schema: what holds schemas by names of somebody's own, and what holds no schemas.
-_SCHEMAS_BY_NAME = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
-_VALUES = ("const", "default", "enum", "examples")
 
 
 class Checker:
@@ -118,36 +116,10 @@ def _structure(constraint: Constraint) -> Any:
         config = genai.StructuredOutputConfig
         choices = [config.ConstString(text) for text in constraint.choices]
         return config(structural_tags_config=choices[0] if len(choices) == 1 else config.Union(choices))
-    if constraint.form == "json_schema" and "Length" in constraint.value:
-        return genai.StructuredOutputConfig(
-            json_schema=json.dumps(_by_patterns(json.loads(constraint.value)))
-        )
+    if constraint.form == "json_schema":
+        # Whether it is JSON was checked before.
+        return genai.StructuredOutputConfig(json_schema=json.dumps(held(json.loads(constraint.value))))
     return genai.StructuredOutputConfig(**{constraint.form: constraint.value})
-
-
-def _by_patterns(schema: Any) -> Any:
-    """A JSON Schema in which patterns say how long a text is.
-
-    Where the schema itself says so the pipeline lets control characters into the text, which is no JSON then.
-    """
-    if isinstance(schema, list):
-        return [_by_patterns(one) for one in schema]
-    if not isinstance(schema, dict):
-        return schema
-    bounds = {name: schema[name] for name in ("minLength", "maxLength") if isinstance(schema.get(name), int)}
-    said = {name: _below(name, value) for name, value in schema.items() if name not in bounds}
-    if bounds and "pattern" in said:
-        said |= bounds
-    elif bounds:
-        length = f"{bounds.get('minLength', 0)},{bounds.get('maxLength', '')}"
-        said["pattern"] = rf'^[^\x00-\x1f"\\]{{{length}}}$'
-    return said
-
-
-def _below(keyword: str, value: Any) -> Any:
-    if keyword in _SCHEMAS_BY_NAME and isinstance(value, dict):
-        return {name: _by_patterns(schema) for name, schema in value.items()}
-    return value if keyword in _VALUES else _by_patterns(value)
 
 
 def last_line(error: Exception) -> str:
