@@ -1,7 +1,8 @@
 """JSON Schemas in words that openvino-genai holds what it writes to.
 
-Its grammars let through what some keywords forbid (2026.4.1): 128 where 120 is the maximum, control characters
-where a length is given. What can be said in other words is; what can't is refused. Not aware of the pipeline.
+Its grammars let through what some keywords forbid (2026.4.1): 128 where 120 is the maximum, control
+characters where a length is given. What can be said in other words is; what can't is refused. Not aware of the
+pipeline.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ def _with_bounds(schema: dict[str, Any]) -> dict[str, Any]:
     numbers = _whole(bounds) if schema.get("type") == "integer" else None
     if not numbers:
         raise InvalidInputError(
-            f"openvino-genai doesn't hold numbers to {', '.join(bounds)}; it does where at most {_MOST_LISTED} "
-            "integers lie between a minimum and a maximum",
+            f"openvino-genai doesn't hold numbers to {', '.join(bounds)}; it does where at most "
+            f"{_MOST_LISTED} integers lie between a minimum and a maximum",
             "constraint.json_schema",
         )
     kept = {name: value for name, value in schema.items() if name not in bounds and name != "type"}
