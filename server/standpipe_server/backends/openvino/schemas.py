@@ -1,8 +1,8 @@
 """JSON Schemas in words that openvino-genai holds what it writes to.
 
 Its grammars let through what some keywords forbid (2026.4.1): 128 where 120 is the maximum, control
-characters where a length is given. What can be said in other words is; what can't is refused. Not aware of the
-pipeline.
+characters where a length is given. What can be said in other words is; what can't is refused. Not aware of
+the pipeline.
 """
 
 from __future__ import annotations
