@@ -133,7 +133,7 @@ class Settings(BaseSettings):
         0, ge=0, description="tokens in one step of a causal model; 0 for 18 a core, 1024 on a GPU"
     )
     kv_cache_gb: float = Field(1.0, gt=0, description="memory for a causal model's keys and values")
-    prefix_cache: bool = Field(True, description="keep them for prompts that begin alike")
+    prefix_cache: bool = Field(True, description="keep them for prompts that begin alike (OpenVINO)")
     max_batch_items: int = Field(256, ge=1, description="items in one batch")
     max_batch_cost: int | None = Field(
         None, ge=1, description="padded tokens in one batch; as many as the backend needs unless set"

@@ -136,7 +136,7 @@ class ModelSpec:
         max_batched_tokens: Tokens in one step of a causal model, prompts and texts together: what more there
             is of a prompt waits for the next step. 0 leaves either to the server.
         kv_cache_gb: Memory, in 10⁹ bytes, for the keys and values of what a causal model reads and writes.
-        prefix_cache: Keep them for prompts that begin alike.
+        prefix_cache: Keep them for prompts that begin alike, where the engine can be trusted with that.
     """
 
     name: str

@@ -12,13 +12,16 @@ from typing import Any
 
 import pytest
 
+import generators
 from standpipe_server.backends.causal import ThreadGenerator
 from standpipe_server.backends.load import load
 from standpipe_server.backends.torch.causal import twin
 from standpipe_server.backends.torch.continuous import ContinuousEngine
 from standpipe_server.errors import InvalidInputError, ModelFailedError
-from standpipe_server.interfaces import Call, Chunk
+from standpipe_server.interfaces import Call, Chunk, ModelSpec
 from standpipe_server.programs import CAUSAL, CausalPrompt, Constraint, Program
+from standpipe_server.tasks import program_for
+from tiny_models import save_tiny_llama
 from tiny_torch import (
     BLOCK_GB,
     GREEDY,
@@ -121,14 +124,14 @@ async def test_what_the_cache_can_never_hold_is_refused(tiny: Tiny) -> None:
         assert tiny.text("1 water", 58) == await text(generator, "1 water", max_new_tokens=58)
 
 
-@pytest.mark.parametrize("shared", [True, False])
-async def test_prompts_that_begin_alike_are_written_alike(tiny: Tiny, shared: bool) -> None:
-    engine = tiny.continuous(tiny.fresh(), prefix_cache=shared)
+async def test_prompts_that_begin_alike_are_written_alike(tiny: Tiny) -> None:
+    engine = tiny.continuous(tiny.fresh(), prefix_cache=True)
     before = "the quick brown fox jumps over the lazy dog " * 8
     with generator_of(tiny, engine) as generator:
         for prompt in (before, before, f"{before}and water", before[:150]):
             assert tiny.text(prompt, 20) == await text(generator, prompt, max_new_tokens=20)
-        assert shared == (engine._manager.batch_processor.cache._total_prefix_length > 0)
+        # The library's own sharing of blocks can't be trusted.
+        assert 0 == engine._manager.batch_processor.cache._total_prefix_length
 
 
 class Poisonable:
@@ -252,3 +255,17 @@ async def test_a_loaded_model_writes(tiny: Tiny) -> None:
     assert tiny.text("water", 40) == await text(loaded.generator, "water", **GREEDY)
     loaded.generator.close()
     loaded.generator._thread.join(10)
+
+
+async def test_texts_that_begin_alike_come_out_alike(tmp_path: Path) -> None:
+    """Of transformers' shared blocks, which we do without, half came out wrong."""
+    folder = save_tiny_llama(tmp_path / "llama", max_tokens=256)
+    program = program_for(("text-generation",))
+    spec = ModelSpec("tiny", str(folder), ("text-generation",), backend="torch", dtype="fp32")
+    generator: Any = load(spec, program, lambda _: None).generator
+    prompt = "the quick brown fox jumps over the lazy dog " * 3
+    (alone,) = await generators.side_by_side(generator, [generators.call(prompt, max_new_tokens=12)])
+    for _ in range(4):
+        together = [generators.call(prompt, max_new_tokens=12)] * 24
+        assert [alone] * 24 == await generators.side_by_side(generator, together)
+    generator.close()

@@ -102,7 +102,7 @@ CASES: dict[str, list[Request]] = {
     "GenerateText": [
         {"prompts": [TEXTS[0], TEXTS[3], TEXTS[4]], "parameters": WRITE},
         {"prompts": TEXTS[:2], "parameters": WRITE | {"minNewTokens": 12}, "returnFullText": True},
-        {"prompts": TEXTS[:1], "parameters": WRITE | {"repetitionPenalty": 1.5, "noRepeatNgramSize": 2}},
+        {"prompts": TEXTS[:1], "parameters": WRITE | {"repetitionPenalty": 1.5}},
         {"prompts": TEXTS[1:2], "parameters": WRITE | {"numBeams": 3}, "numReturnSequences": 2},
     ],
     "Chat": [
@@ -266,7 +266,7 @@ QUESTIONS = [
     "Which is larger, the sun or the moon?",
     "Tell me a very short story about a dog.",
 ]
-SHORT = {"maxNewTokens": 24}
+SHORT = {"maxNewTokens": 12}
 REAL_CASES |= {
     "GenerateText": [{"prompts": PROMPTS, "parameters": SHORT}],
     "Chat": [

@@ -171,7 +171,8 @@ class ContinuousEngine:
                 block_size=_BLOCK,
                 num_blocks=self._blocks,
                 max_batch_tokens=max(self._spec.max_batched_tokens, self._spec.max_sequences),
-                allow_block_sharing=self._spec.prefix_cache,
+                # Texts that begin alike come out wrong with it: 381 of 800 (transformers 5.5.4).
+                allow_block_sharing=False,
                 # The next step begins before the last one's cancellations are known, which it can't survive.
                 use_async_batching=False,
                 # Blocks of another size, for one kernel only.
