@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from standpipe import contract
 from standpipe_bench.server_process import ServerProcess
 
