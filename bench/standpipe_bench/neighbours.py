@@ -25,8 +25,7 @@ class Neighbours:
     """Watches from its making on.
 
     Args:
-        own: Ids of the processes that are measured; this one is among them anyway. What they start as
-            processes counts as others.
+        own: Ids of the processes that are measured, with all that they start; this one is among them anyway.
     """
 
     def __init__(self, own: Sequence[int] = ()) -> None:
@@ -43,8 +42,25 @@ class Neighbours:
         """Seconds of the wall clock, of the idle processors, and of the own processes."""
         machine = psutil.cpu_times()
         idle = machine.idle + getattr(machine, "iowait", 0.0)
-        used = [process.cpu_times() for process in self._own]
-        return time.perf_counter(), idle, sum(one.user + one.system for one in used)
+        return time.perf_counter(), idle, used_seconds(self._own)
+
+
+def used_seconds(processes: Sequence[psutil.Process]) -> float:
+    """Processor time that processes used, with all that they have started until now."""
+    # One may have been started by another.
+    return sum(
+        map(_used, {one for process in processes for one in (process, *process.children(recursive=True))})
+    )
+
+
+def _used(process: psutil.Process) -> float:
+    """Seconds of one, with those of what it started and saw ending."""
+    try:
+        used = process.cpu_times()
+    except psutil.NoSuchProcess:
+        # It ends just now: its parent has its seconds.
+        return 0.0
+    return sum((used.user, used.system, used.children_user, used.children_system))
 
 
 def quietest(measure: Callable[[], T], watch: Callable[[], Callable[[], float]]) -> tuple[T, float]:

@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
+import psutil
 import pytest
 from rich.console import Console
 
 from standpipe.v1 import text_pb2
 from standpipe_bench.comparison import Comparison, Goal
-from standpipe_bench.neighbours import Neighbours, quietest
+from standpipe_bench.neighbours import Neighbours, quietest, used_seconds
 from standpipe_bench.payloads import (
     classify_requests,
     mixed_pairs,
@@ -164,6 +165,34 @@ def test_what_neighbours_disturbed_is_measured_again(shares: list[float], kept: 
 def test_own_work_isn_t_the_neighbours() -> None:
     neighbours = Neighbours()
     assert 0 <= neighbours.share() <= 1
+
+
+_BUSY = """
+import subprocess, sys, time
+if len(sys.argv) > 1:
+    subprocess.run([sys.executable, "-c", sys.argv[1]])
+else:
+    while time.process_time() < 0.5:
+        pass
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_process_starts_is_counted_as_its_own() -> None:
+    this = [psutil.Process()]
+    before = used_seconds(this)
+    with subprocess.Popen(
+        [sys.executable, "-c", _BUSY, _BUSY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        assert child.stdout.readline() == "done\n"
+        running = used_seconds(this)
+        child.stdin.close()
+    assert running - before >= 0.45
+    # Now that they have ended too.
+    assert used_seconds(this) >= running - 0.05
 
 
 def test_measuring_a_running_server_needs_no_model_library() -> None:
