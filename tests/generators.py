@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,8 @@ def loaded_model(llama: Path, *, here: bool = False, **options: Any) -> LoadedMo
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STANDPIPE_CACHE", str(llama.parent / "cache"))
         if here:
-            patch.setattr(backend, "ProcessEngine", _engine_here)
+            patch.setattr(backend, "ProcessEngine", lambda make: make())
         return load(tiny_spec(llama, **options), program_for(TASKS), lambda _: None)
-
-
-def _engine_here(make: Callable[[], Any], check: Callable[[Any], None]) -> Any:
-    engine = make()
-    engine.check = check
-    return engine
 
 
 def tiny_spec(llama: Path, **options: Any) -> ModelSpec:

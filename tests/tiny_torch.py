@@ -13,8 +13,8 @@ import transformers
 
 from standpipe_server.backends.causal import CausalReader, ThreadGenerator
 from standpipe_server.backends.constraints import Constraints
-from standpipe_server.backends.engines import Engine
 from standpipe_server.backends.sources import Source
+from standpipe_server.backends.torch.causal import CheckingEngine
 from standpipe_server.backends.torch.continuous import ContinuousEngine
 from standpipe_server.backends.torch.generate import PlainEngine
 from standpipe_server.interfaces import Call, Chunk, Finish, ModelSpec
@@ -105,8 +105,8 @@ class Tiny:
 
 
 @contextmanager
-def generator_of(tiny: Tiny, engine: Engine) -> Iterator[ThreadGenerator]:
-    generator = ThreadGenerator("tiny", tiny.reader(), {Wish: Head(None)}, engine, 64)
+def generator_of(tiny: Tiny, engine: CheckingEngine) -> Iterator[ThreadGenerator]:
+    generator = ThreadGenerator("tiny", tiny.reader(), {Wish: Head(None)}, engine, engine.check, 64)
     try:
         yield generator
     finally:

@@ -117,7 +117,7 @@ async def test_a_constraint_that_breaks_the_pipeline_fails_alone(
     generator: Any, own: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Were one to get past the check: from then on every step of that pipeline raises."""
-    monkeypatch.setattr(own._engine, "check", lambda job: None)
+    monkeypatch.setattr(own, "_check", lambda job: None)
     asked = [call(prompt, max_new_tokens=100) for prompt in PROMPTS[:8]]
     for _ in range(2):
         shapeless = call("form", writing={"constraint": SHAPELESS}, max_new_tokens=20)

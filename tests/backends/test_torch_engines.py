@@ -15,7 +15,7 @@ import pytest
 import generators
 from standpipe_server.backends.causal import ThreadGenerator
 from standpipe_server.backends.load import load
-from standpipe_server.backends.torch.causal import twin
+from standpipe_server.backends.torch.causal import FirstAble, twin
 from standpipe_server.backends.torch.continuous import ContinuousEngine
 from standpipe_server.errors import InvalidInputError, ModelFailedError
 from standpipe_server.interfaces import Call, Chunk, ModelSpec
@@ -181,6 +181,25 @@ async def test_nobody_waits_for_a_manager_that_has_ended(tiny: Tiny) -> None:
             await chunks(generator, call("water", **GREEDY))
         found = await asyncio.gather(*(text(generator, prompt, **GREEDY) for prompt in PROMPTS[:4]))
         assert [tiny.text(prompt, 40) for prompt in PROMPTS[:4]] == found
+
+
+async def test_nobody_waits_for_one_engine_of_several_that_has_ended(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = tiny.fresh()
+    dying = tiny.continuous(twin(model))
+
+    def turn() -> None:
+        raise SystemError("gone")
+
+    monkeypatch.setattr(dying, "_turn", turn)
+    monkeypatch.setattr(dying, "_fail", lambda error: turn())
+    with generator_of(tiny, FirstAble([dying, tiny.plain(model)])) as generator:
+        for _ in range(2):
+            with pytest.raises(SystemError, match="gone"):
+                await asyncio.wait_for(text(generator, "water"), 10)
+        assert await text(generator, "water", do_sample=True, max_new_tokens=5)
+    assert "an engine of a causal model has ended" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["plain", "continuous"])

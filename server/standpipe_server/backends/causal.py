@@ -10,7 +10,7 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -141,6 +141,8 @@ class ThreadGenerator:
         reader: Of the model.
         heads: By the class of a call's parameters.
         engine: Its thread is started here.
+        check: Sees that the engine can do a job, on another thread than the engine's; raises
+            InvalidInputError, naming the option that it doesn't have.
         max_sequences: Texts that the engine writes side by side.
     """
 
@@ -150,6 +152,7 @@ class ThreadGenerator:
         reader: CausalReader,
         heads: Mapping[type, CausalHead],
         engine: Engine,
+        check: Callable[[Job], None],
         max_sequences: int,
     ) -> None:
         self.max_sequences = max_sequences
@@ -160,6 +163,7 @@ class ThreadGenerator:
         self._died: Exception | None = None
         self._open: set[LoopTicket] = set()
         self._engine = engine
+        self._check = check
         # A long prompt takes a while to tokenize: neither the loop nor the engine waits for it.
         self._readers = ThreadPoolExecutor(1, thread_name_prefix=f"{name}-reader")
         # A daemon: an engine that hangs must not keep the process from ending.
@@ -180,8 +184,9 @@ class ThreadGenerator:
                 unfinished -= chunk.finish is not None
                 yield chunk
         finally:
-            ticket.cancel()
+            ticket.cancelled = True
             self._open.discard(ticket)
+            self._inbox.put(ticket)
 
     def close(self) -> None:
         self._closed = True
@@ -200,7 +205,7 @@ class ThreadGenerator:
     def _prepare(self, call: Call) -> Job:
         head = self._heads[type(call.parameters)]
         job = self._reader.job(head.prompt(call), head.writing(call))
-        self._engine.check(job)
+        self._check(job)
         return job
 
     def _work(self) -> None:

@@ -6,11 +6,12 @@ computes, nor of who reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Protocol
 
-from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Chunk
 from standpipe_server.programs import Writing
 
@@ -30,33 +31,30 @@ class Job:
     writing: Writing
 
 
-class Ticket:
+_numbers = count()
+
+
+class Ticket(ABC):
     """A job under way; what becomes of it is handed over by its kind.
 
     Attributes:
+        number: No other of this process has it.
         job: What to do.
         cancelled: The reader has gone; the engine looks at it between two steps.
-        on_cancel: Called when the reader goes, for an engine that can't see the ticket.
     """
 
     def __init__(self, job: Job) -> None:
+        self.number = next(_numbers)
         self.job = job
         self.cancelled = False
-        self.on_cancel: Callable[[], None] | None = None
-
-    def cancel(self) -> None:
-        """The reader goes."""
-        self.cancelled = True
-        if self.on_cancel is not None:
-            self.on_cancel()
 
     def put(self, chunk: Chunk | Exception) -> None:
         """Hand over one chunk, or why there will be none."""
         deliver([(self, chunk)])
 
+    @abstractmethod
     def hand_over(self, deliveries: Sequence[Delivery]) -> None:
         """Hand over chunks of several tickets of this one's kind."""
-        raise NotImplementedError
 
 
 Delivery = tuple[Ticket, Chunk | Exception]
@@ -76,20 +74,16 @@ class Inbox(Protocol):
         ...
 
     def get(self) -> Ticket | None:
-        """The next job, which may be cancelled already, or has been taken before; None is the end."""
+        """The next ticket; None is the end.
+
+        Each comes once with what to do, unless its reader has gone before, and once more, cancelled, when its
+        reader goes: for an engine that can't see the first one.
+        """
         ...
 
 
 class Engine(Protocol):
     """Writes texts, on the one thread that ever touches it."""
-
-    def check(self, job: Job) -> None:
-        """See that a job can be done, on another thread than the engine's.
-
-        Raises:
-            InvalidInputError: It asks for what the engine doesn't have.
-        """
-        ...
 
     def work(self, inbox: Inbox) -> None:
         """Take jobs and write, until the inbox says that it is the end.
@@ -98,14 +92,3 @@ class Engine(Protocol):
         unless it is cancelled; a cancelled one costs no further step.
         """
         ...
-
-
-def refuse_options(job: Job, unknown: Iterable[str], engine: str) -> None:
-    """Refuse what an engine doesn't have.
-
-    Raises:
-        InvalidInputError: Naming the option.
-    """
-    for name in unknown:
-        if name in job.options:
-            raise InvalidInputError(f"{engine} has no {name}", f"parameters.{name}")

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import queue
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import count
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -41,17 +38,15 @@ class ProcessEngine:
 
     Args:
         make: Makes the engine, in the other process: it and what it holds travel there.
-        check: See that a job can be done, in this one.
 
     Raises:
         ModelLoadError: The engine can't be made.
     """
 
-    def __init__(self, make: Callable[[], Engine], check: Callable[[Job], None]) -> None:
+    def __init__(self, make: Callable[[], Engine]) -> None:
         self._make = make
-        self.check = check
         self._tickets: dict[int, Ticket] = {}
-        self._outbox: queue.SimpleQueue[Told | None] = queue.SimpleQueue()
+        # That the process lives, and knows of every ticket.
         self._alive = threading.Lock()
         self._closing = False
         self._error: Exception | None = None
@@ -63,52 +58,32 @@ class ProcessEngine:
         return self._process.pid
 
     def work(self, inbox: Inbox) -> None:
-        threads = [
-            threading.Thread(target=target, name=f"{threading.current_thread().name}-{name}", daemon=True)
-            for name, target in (("sender", self._send), ("reader", self._read))
-        ]
-        for thread in threads:
-            thread.start()
-        for number in count():
-            ticket = inbox.get()
-            if ticket is None:
-                break
-            self._take(number, ticket)
+        name = f"{threading.current_thread().name}-reader"
+        reader = threading.Thread(target=self._read, name=name, daemon=True)
+        reader.start()
+        while (ticket := inbox.get()) is not None:
+            with self._alive:
+                self._take(ticket)
         self._closing = True
-        self._outbox.put(None)
-        for thread in threads:
-            thread.join(_LAST_WORDS)
+        self._tell(None)
+        reader.join(_LAST_WORDS)
         self._process.join(_LAST_WORDS)
 
-    def _take(self, number: int, ticket: Ticket) -> None:
+    def _take(self, ticket: Ticket) -> None:
+        number = ticket.number
         if ticket.cancelled:
-            return
-        with self._alive:
-            if self._error is not None:
-                ticket.put(self._error)
-                return
+            if self._tickets.pop(number, None) is not None:
+                self._tell((number, None))
+        elif self._error is not None:
+            ticket.put(self._error)
+        else:
             self._tickets[number] = ticket
-        self._outbox.put((number, ticket.job))
-        ticket.on_cancel = partial(self._drop, number)
-        if ticket.cancelled:
-            # Its reader left before there was anybody to tell.
-            self._drop(number)
+            self._tell((number, ticket.job))
 
-    def _drop(self, number: int) -> None:
-        if self._tickets.pop(number, None) is not None:
-            self._outbox.put((number, None))
-
-    def _send(self) -> None:
-        """On a thread of its own: who takes jobs, or leaves, needn't wait while a long prompt travels."""
-        told: Told | None = (0, None)
-        while told is not None:
-            told = self._outbox.get()
-            if told is not None and told[1] is not None and told[0] not in self._tickets:
-                # It has failed, or its reader has left, before it could travel.
-                continue
-            # Where the process has just died the reader fails what was told.
-            with contextlib.suppress(OSError):
-                self._connection.send(told)
+    def _tell(self, told: Told | None) -> None:
+        # Where the process has just died the reader fails its tickets.
+        with contextlib.suppress(OSError):
+            self._connection.send(told)
 
     def _read(self) -> None:
         while self._error is None:

@@ -86,8 +86,8 @@ def _causal(spec: ModelSpec, source: Source, program: Program, folder: Path) -> 
     settings = PipelineSettings.of(folder, config, spec, reader.max_tokens, properties_of(spec))
     constraints = Constraints(reader.tokenizer, config.vocab_size, reader.ends)
     checker = Checker(settings.usual, constraints, settings.cache_tokens)
-    engine = ProcessEngine(partial(GenAiEngine, settings, reader.fast.to_str()), checker.check)
-    generator = ThreadGenerator(spec.name, reader, heads, engine, spec.max_sequences)
+    engine = ProcessEngine(partial(GenAiEngine, settings, reader.fast.to_str()))
+    generator = ThreadGenerator(spec.name, reader, heads, engine, checker.check, spec.max_sequences)
     info = ModelInfo.of(spec, source.revision, reader.max_tokens)
     return LoadedModel(info, [], _WRITING_COST, generator=generator)
 

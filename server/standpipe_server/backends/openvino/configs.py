@@ -13,7 +13,7 @@ from typing import Any
 import openvino_genai as genai
 
 from standpipe_server.backends.constraints import Constraints
-from standpipe_server.backends.engines import Job, refuse_options
+from standpipe_server.backends.engines import Job
 from standpipe_server.backends.openvino.schemas import held
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.programs import Constraint
@@ -52,7 +52,9 @@ class Checker:
         Raises:
             InvalidInputError: Naming the option.
         """
-        refuse_options(job, _UNKNOWN, "openvino-genai")
+        for name in _UNKNOWN:
+            if name in job.options:
+                raise InvalidInputError(f"openvino-genai has no {name}", f"parameters.{name}")
         if job.options.get("no_repeat_ngram_size") and job.options.get("num_beams", 1) == 1:
             raise InvalidInputError(
                 "openvino-genai has no_repeat_ngram_size with num_beams only",

@@ -20,7 +20,7 @@ import openvino_genai as genai
 from tokenizers import Tokenizer
 
 from standpipe_server.backends.decoding import SequenceWriter
-from standpipe_server.backends.engines import Delivery, Inbox, Job, Ticket, deliver
+from standpipe_server.backends.engines import Delivery, Inbox, Ticket, deliver
 from standpipe_server.backends.openvino.configs import config_of, last_line
 from standpipe_server.errors import InvalidInputError, OverloadedError
 from standpipe_server.interfaces import FinishName, ModelSpec
@@ -151,9 +151,6 @@ class GenAiEngine:
         self._texts: list[_Text] = []
         self._waiting: deque[_Text] = deque()
         self._requests = 0
-
-    def check(self, job: Job) -> None:
-        """Jobs are checked before they travel here."""
 
     def work(self, inbox: Inbox) -> None:
         while self._take(inbox):

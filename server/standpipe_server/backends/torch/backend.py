@@ -65,12 +65,10 @@ def _seq2seq(spec: ModelSpec, source: Source, program: Program, model: Any) -> L
 def _causal(spec: ModelSpec, source: Source, program: Program, model: Any) -> LoadedModel:
     reader = CausalReader(source, model.config, model.generation_config)
     heads = {kind: head(reader) for kind, head in program.heads.items()}
-    return LoadedModel(
-        ModelInfo.of(spec, source.revision, reader.max_tokens),
-        [],
-        _WRITING_COST[torch.device(spec.device).type],
-        generator=ThreadGenerator(spec.name, reader, heads, engine(model, reader, spec), spec.max_sequences),
-    )
+    able = engine(model, reader, spec)
+    generator = ThreadGenerator(spec.name, reader, heads, able, able.check, spec.max_sequences)
+    info = ModelInfo.of(spec, source.revision, reader.max_tokens)
+    return LoadedModel(info, [], _WRITING_COST[torch.device(spec.device).type], generator=generator)
 
 
 def _pipeline(spec: ModelSpec, source: Source, program: Program, model: Any) -> LoadedModel:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from standpipe_server.backends.causal import CausalReader
 from standpipe_server.backends.constraints import Constraints
@@ -27,7 +28,15 @@ log = logging.getLogger(__name__)
 _CONTINUOUS = ("cuda", "cpu")
 
 
-class ChoosyEngine(Engine, Protocol):
+class CheckingEngine(Engine, Protocol):
+    """An engine that says what it can't do."""
+
+    def check(self, job: Job) -> None:
+        """As ``causal.ThreadGenerator`` takes it."""
+        ...
+
+
+class ChoosyEngine(CheckingEngine, Protocol):
     """An engine that doesn't have all that a job may ask for."""
 
     def obstacle(self, job: Job) -> str:
@@ -36,7 +45,7 @@ class ChoosyEngine(Engine, Protocol):
 
 
 class FirstAble:
-    """Several engines as one: of those that can do a job the first does it; see ``causal.Engine``.
+    """Several engines as one: of those that can do a job the first does it; see ``engines.Engine``.
 
     Args:
         engines: Each works on a thread of its own; the last one can do any job.
@@ -49,7 +58,7 @@ class FirstAble:
         self._engines[self._choice(job)].check(job)
 
     def work(self, inbox: Inbox) -> None:
-        inboxes: list[queue.SimpleQueue[Ticket | None]] = [queue.SimpleQueue() for _ in self._engines]
+        inboxes = [_Inbox() for _ in self._engines]
         threads = [
             threading.Thread(
                 target=_work, args=one, name=f"{threading.current_thread().name}-{index}", daemon=True
@@ -69,7 +78,7 @@ class FirstAble:
         return next(index for index, engine in enumerate(self._engines) if not engine.obstacle(job))
 
 
-def engine(model: Any, reader: CausalReader, spec: ModelSpec) -> Engine:
+def engine(model: Any, reader: CausalReader, spec: ModelSpec) -> CheckingEngine:
     """The engine of a model: continuous batching, with plain ``generate`` for whatever that can't do.
 
     Args:
@@ -97,11 +106,29 @@ def twin(model: Any) -> Any:
     return other
 
 
-def _work(engine: Engine, inbox: Inbox) -> None:
+class _Inbox:
+    """What waits for one of the engines, and what that has taken."""
+
+    def __init__(self) -> None:
+        self.taken: WeakSet[Ticket] = WeakSet()
+        self._queue: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
+        self.put = self._queue.put
+        self.empty = self._queue.empty
+
+    def get(self) -> Ticket | None:
+        ticket = self._queue.get()
+        if ticket is not None:
+            self.taken.add(ticket)
+        return ticket
+
+
+def _work(engine: Engine, inbox: _Inbox) -> None:
     try:
         engine.work(inbox)
     except Exception as error:
         # An engine that can't go on: nobody may wait for it.
         log.exception("an engine of a causal model has ended")
-        while (ticket := inbox.get()) is not None:
+        for ticket in inbox.taken:
             ticket.put(error)
+        while (late := inbox.get()) is not None:
+            late.put(error)

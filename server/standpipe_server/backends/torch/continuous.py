@@ -52,7 +52,7 @@ class _Text:
 
 
 class ContinuousEngine:
-    """Writes greedily, many texts side by side; see ``causal.Engine``.
+    """Writes greedily, many texts side by side; see ``engines.Engine``.
 
     The library (5.5 to 5.17) has one generation config for all requests, so whatever else a job asks for it
     can't have: see ``obstacle``. A request that finds the cache full ends the library's thread, or is begun
@@ -135,7 +135,8 @@ class ContinuousEngine:
             ticket = inbox.get()
             if ticket is None:
                 return False
-            self._waiting.append(ticket)
+            if not ticket.cancelled:
+                self._waiting.append(ticket)
         return True
 
     def _admit(self) -> None:

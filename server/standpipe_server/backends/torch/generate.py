@@ -27,7 +27,7 @@ _NOTHING = float("-inf")
 
 
 class PlainEngine:
-    """Writes with ``generate``; see ``causal.Engine``.
+    """Writes with ``generate``; see ``engines.Engine``.
 
     Args:
         model: On its device.
@@ -136,7 +136,7 @@ class _Line:
 
     def next(self) -> Ticket | None:
         """The next one, which may be long in coming; None where there is none, ever."""
-        if not self._waiting and not self.closing:
+        while not self._waiting and not self.closing:
             self._take()
         return self._waiting.popleft() if self._waiting else None
 
@@ -149,7 +149,7 @@ class _Line:
         ticket = self._inbox.get()
         if ticket is None:
             self.closing = True
-        else:
+        elif not ticket.cancelled:
             self._waiting.append(ticket)
 
 
