@@ -169,10 +169,10 @@ def test_what_a_slow_reader_has_not_read_keeps_nobody_waiting_and_is_not_lost(
             long(8000, logprobs=True), timeout=100
         )
         first = next(slow)
-        for _ in range(8):
+        for _ in range(4):
             quick = read(stream(writer, StreamGenerateText(prompt="water", parameters=exactly(300))))
             assert 300 == quick.end.usage.generated_tokens
-            time.sleep(0.2)
+            time.sleep(0.1)
             next(slow)
         late = read(slow)
     assert late.bytes > 100_000
@@ -226,7 +226,7 @@ def test_who_cancels_frees_its_place_at_once(narrow: ServerProcess) -> None:
 def signalled(server: ServerProcess, channel: grpc.Channel, count: int) -> list[Any]:
     """Streams under way when the server is told to stop."""
     stub = generation_pb2_grpc.GenerationServiceStub(channel)
-    streams = [stub.StreamGenerateText(long(12_000), timeout=100) for _ in range(count)]
+    streams = [stub.StreamGenerateText(long(3_000), timeout=100) for _ in range(count)]
     for messages in streams:
         next(messages)
     server.process.terminate()
@@ -239,7 +239,7 @@ def test_sigterm_lets_streams_finish(llama_server: Any) -> None:
         with ThreadPoolExecutor(3) as readers:
             ends = [text.end for text in readers.map(read, streams)]
         assert [generation_pb2.FINISH_REASON_LENGTH] * 3 == [end.finish_reason for end in ends]
-        assert [12_000] * 3 == [end.usage.generated_tokens for end in ends]
+        assert [3_000] * 3 == [end.usage.generated_tokens for end in ends]
         assert 0 == server.process.wait(timeout=60)
 
 
@@ -247,7 +247,7 @@ def test_a_server_that_waits_no_longer_ends_streams_with_what_there_is(llama_ser
     options = ["--drain-timeout", "0.2", "--max-sequences", "2"]
     with llama_server(options) as server, grpc.insecure_channel(server.address) as channel:
         whole = read(
-            generation_pb2_grpc.GenerationServiceStub(channel).StreamGenerateText(long(12_000), timeout=100)
+            generation_pb2_grpc.GenerationServiceStub(channel).StreamGenerateText(long(3_000), timeout=100)
         )
         stub = generation_pb2_grpc.GenerationServiceStub(channel)
         running = [stub.StreamGenerateText(long(), timeout=100) for _ in range(2)]

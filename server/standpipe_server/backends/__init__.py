@@ -6,6 +6,7 @@ install. Not aware of gRPC, protobuf, tasks, or queues.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import Protocol
 
@@ -13,6 +14,10 @@ from standpipe_server.backends.sources import Source
 from standpipe_server.errors import ModelLoadError
 from standpipe_server.interfaces import LoadedModel, ModelSpec, Progress
 from standpipe_server.programs import Program
+
+# Where it finds this package OpenVINO reports its use, and each export, to its makers, unless it was told not
+# to beforehand; without the package it reports nothing. A server talks to its callers.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: it can't be imported
 
 BACKENDS = {
     "openvino": "standpipe_server.backends.openvino.backend:OpenVinoBackend",

@@ -7,11 +7,14 @@ of it: the export holds the source's own numbers, and OpenVINO narrows them when
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import shutil
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -64,8 +67,19 @@ def _export(source: Path, target: Path, kind: Kind) -> None:
         from optimum import intel
 
         exporter = getattr(intel, kind.optimum)
-        model = exporter.from_pretrained(source, export=True, compile=False, load_in_8bit=False)
-        model.save_pretrained(target)
+        with _walked_once():
+            model = exporter.from_pretrained(source, export=True, compile=False, load_in_8bit=False)
+            model.save_pretrained(target)
+
+
+@contextmanager
+def _walked_once() -> Iterator[None]:
+    """Keep what is there from the garbage collector: Optimum calls it time and again, half a second each."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _export_tokenizer(source: Path, target: Path) -> None:
