@@ -246,24 +246,14 @@ PROMPTS = [
     "The capital of France is",
     "Water boils at",
     "Once upon a time there was a pipe",
-    "The three primary colours are",
     "def fibonacci(n):",
     "A standpipe is",
-    "1, 2, 3, 4,",
-    "The opposite of hot is",
-    "Dear Sir or Madam,",
-    "In 1969, people first",
 ]
 QUESTIONS = [
     "What is the capital of France?",
-    "Name three fruits.",
     "What colour is the sky?",
     "Write one sentence about the sea.",
-    "How many days has a week?",
     "What do firefighters use a hose for?",
-    "Say hello in French.",
-    "What is a protobuf message?",
-    "Which is larger, the sun or the moon?",
     "Tell me a very short story about a dog.",
 ]
 SHORT = {"maxNewTokens": 12}

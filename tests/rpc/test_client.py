@@ -10,28 +10,10 @@ import pytest
 
 from standpipe import AsyncClient, CallError, ChatAnswer, Client, contract
 from standpipe.v1 import models_pb2, text_pb2, text_pb2_grpc
-from standpipe_bench.server_process import ServerProcess, server_process
-from tiny_models import save_tiny_llama
+from standpipe_bench.server_process import ServerProcess
 
 TEXTS = [f"water runs {'and runs ' * (n % 7)}through pipe {n}" for n in range(100)]
-
-
 HELLO = [{"role": "user", "content": "the quick brown fox"}]
-
-
-@pytest.fixture(scope="module")
-def talking_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server of a tiny causal model on torch."""
-    folder = save_tiny_llama(tmp_path_factory.mktemp("tiny-llama"))
-    options = ["--model", f"talk={folder}:text-generation", "--backend", "torch", "--dtype", "fp32"]
-    with server_process(options) as server:
-        yield server
-
-
-@pytest.fixture
-def talker(talking_server: ServerProcess) -> Iterator[Client]:
-    with Client(talking_server.address, retry=False) as client:
-        yield client
 
 
 @pytest.fixture
@@ -145,41 +127,41 @@ def written(answer: ChatAnswer) -> tuple[str, str, list[int]]:
     return answer.content, answer.finish_reason, [token.id for token in answer.logprobs]
 
 
-def test_a_stream_gives_what_the_call_without_gives(talker: Client) -> None:
-    answer = talker.chat(HELLO, max_new_tokens=12, logprobs=True)
-    stream = talker.stream_chat(HELLO, max_new_tokens=12, logprobs=True)
+def test_a_stream_gives_what_the_call_without_gives(writer: Client) -> None:
+    answer = writer.chat(HELLO, max_new_tokens=12, logprobs=True)
+    stream = writer.stream_chat(HELLO, max_new_tokens=12, logprobs=True)
     deltas = list(stream)
     assert len(deltas) > 1
     assert written(answer) == written(stream.result())
     assert (12, 12) == (answer.usage.generated_tokens, len(answer.logprobs))
-    assert ("talk", 12) == (stream.metadata.model, stream.end.usage.generated_tokens)
+    assert ("openvino", 12) == (stream.metadata.model, stream.end.usage.generated_tokens)
     assert stream.metadata.time_to_first_token.ToNanoseconds() > 0
-    ((text,),) = talker.generate_text(["the dog"], max_new_tokens=12)
-    assert text == talker.stream_generate_text("the dog", max_new_tokens=12).result()
+    ((text,),) = writer.generate_text(["the dog"], max_new_tokens=12)
+    assert text == writer.stream_generate_text("the dog", max_new_tokens=12).result()
     assert "length" == text.finish_reason
 
 
-async def test_the_async_client_streams_the_same(talker: Client, talking_server: ServerProcess) -> None:
-    async with AsyncClient(talking_server.address, retry=False) as aio:
+async def test_the_async_client_streams_the_same(writer: Client, generation_server: ServerProcess) -> None:
+    async with AsyncClient(generation_server.address, retry=False) as aio:
         answer = written(await aio.chat(HELLO, max_new_tokens=12))
-        assert written(talker.chat(HELLO, max_new_tokens=12)) == answer
+        assert written(writer.chat(HELLO, max_new_tokens=12)) == answer
         assert answer == written(await aio.stream_chat(HELLO, max_new_tokens=12).result())
         (texts,) = await aio.generate_text(["the dog"], max_new_tokens=4, choices=["yes", "no"])
         assert texts[0].text in {"yes", "no"}
 
 
-def test_a_conversation_goes_on_with_the_answer(talker: Client) -> None:
-    first = talker.chat(HELLO, max_new_tokens=4)
+def test_a_conversation_goes_on_with_the_answer(writer: Client) -> None:
+    first = writer.chat(HELLO, max_new_tokens=4)
     longer = [*HELLO, first.message, {"role": "user", "content": [{"type": "text", "text": "and?"}]}]
-    second = talker.chat(longer, max_new_tokens=4)
+    second = writer.chat(longer, max_new_tokens=4)
     assert second.usage.prompt_tokens > first.usage.prompt_tokens
 
 
-def test_a_stream_is_refused_as_the_call_without_is(talker: Client) -> None:
+def test_a_stream_is_refused_as_the_call_without_is(writer: Client) -> None:
     with pytest.raises(CallError) as refused:
-        talker.chat(HELLO, temperature=-1.0)
+        writer.chat(HELLO, temperature=-1.0)
     with pytest.raises(CallError) as told:
-        next(talker.stream_chat(HELLO, temperature=-1.0))
+        next(writer.stream_chat(HELLO, temperature=-1.0))
     assert (refused.value.code, refused.value.fields) == (told.value.code, told.value.fields)
     assert "parameters.temperature" in told.value.fields
 
