@@ -42,6 +42,13 @@ def tiny_server(tiny_bert: Path) -> Iterator[ServerProcess]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def default_server() -> Iterator[ServerProcess]:
+    """What a newcomer starts: the demo models, each as this machine serves it best."""
+    with server_process(["--log-level", "warning"]) as server:
+        yield server
+
+
 @pytest.fixture
 def client(tiny_server: ServerProcess) -> Iterator[Client]:
     with Client(tiny_server.address, retry=False) as client:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -56,18 +58,19 @@ def run(
 
 @app.command()
 def demo(
+    address: Annotated[
+        str, typer.Option(help="host:port of a running server; unless given, one is started.")
+    ] = "",
     duration: Annotated[float, typer.Option(min=0.1, help="Seconds of the benchmark.")] = 10.0,
     output: Json = None,
 ) -> None:
-    """Start a server, call every RPC once, and measure it for ten seconds."""
-    console.print("Starting a server with the demo models; the first time they are fetched and exported.")
-    with server_process(["--log-level", "warning"]) as server:
-        with Client(server.address) as client:
+    """Call every RPC of a server once, and measure it for ten seconds."""
+    with _server(address) as address:
+        with Client(address) as client:
             _chat(client)
             console.print(calls_table(call_everything(client)))
-        runs = on_fast_loop(_run(server.address, "", items=1, words=17, loop=ClosedLoop(64, 1.0, duration)))
+        runs = on_fast_loop(_run(address, "", items=1, words=17, loop=ClosedLoop(64, 1.0, duration)))
         console.print(runs_table(runs))
-    console.print("The server has stopped. Next: make serve, or standpipe serve --help")
     _write(output, {"environment": environment(), "runs": _json(runs)})
 
 
@@ -196,6 +199,18 @@ def generation(
             "figures": [asdict(rounds_of) for rounds_of in found],
         },
     )
+
+
+@contextmanager
+def _server(address: str) -> Iterator[str]:
+    """A server's address: the one given, or of one with the demo models that lives as long as this."""
+    if address:
+        yield address
+        return
+    console.print("Starting a server with the demo models; the first time they are fetched and exported.")
+    with server_process(["--log-level", "warning"]) as server:
+        yield server.address
+    console.print("The server has stopped. Next: make serve, or standpipe serve --help")
 
 
 async def _run(address: str, model: str, items: int, words: int, loop: ClosedLoop) -> list[Run]:

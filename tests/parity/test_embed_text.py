@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -18,8 +19,7 @@ from transformers import pipeline
 from standpipe import AsyncClient, Client
 from standpipe.options import EmbedOptions, PoolingName
 from standpipe_bench.payloads import texts
-from standpipe_bench.server_process import ServerProcess, server_process
-from standpipe_server import demo_models
+from standpipe_bench.server_process import ServerProcess
 
 Floats = NDArray[np.float32]
 
@@ -62,10 +62,25 @@ def varied_texts() -> list[str]:
 TEXTS = varied_texts()
 
 
+NAME = "all-MiniLM-L6-v2"
+TORCH = f"{NAME}-torch"
+# Cosine of a vector of torch's and the library's.
+LEAST = 0.99999
+FORMS = ["torch", "auto"]
+
+
+class Form(NamedTuple):
+    """The model as a server has it, and how alike its vectors are to the library's."""
+
+    address: str
+    model: str
+    least: float
+
+
 @pytest.fixture(scope="module")
-def minilm() -> Path:
+def minilm(demo_folders: dict[str, Path]) -> Path:
     """The real weights, which set-up fetched."""
-    return demo_models.fetch(demo_models.RECIPES[0], lambda done, total: None)
+    return demo_folders[NAME]
 
 
 @pytest.fixture(scope="module")
@@ -73,36 +88,20 @@ def oracle(minilm: Path) -> SentenceTransformer:
     return SentenceTransformer(str(minilm), device="cpu")
 
 
-@pytest.fixture(scope="module")
-def server(
-    minilm: Path, tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
-    """The real weights on both backends, and a plain encoder, in one server that a file configures."""
-    config = tmp_path_factory.mktemp("config") / "standpipe.toml"
-    config.write_text(f"""
-        [[model]]
-        name = "torch"
-        source = "{minilm}"
-        backend = "torch"
-        dtype = "fp32"
-
-        [[model]]
-        name = "openvino"
-        source = "{minilm}"
-        backend = "openvino"
-
-        [[model]]
-        name = "plain"
-        source = "{tiny_bert}"
-        backend = "torch"
-    """)
-    with server_process(["--config", str(config)]) as process:
-        yield process
+@pytest.fixture
+def form(
+    request: pytest.FixtureRequest, demo_parity_server: ServerProcess, default_server: ServerProcess
+) -> Form:
+    """In full precision on torch, or as the machine serves it best."""
+    return {
+        "torch": Form(demo_parity_server.address, TORCH, LEAST),
+        "auto": Form(default_server.address, NAME, 0.999),
+    }[request.param]
 
 
 @pytest.fixture
-def client(server: ServerProcess) -> Iterator[Client]:
-    with Client(server.address, retry=False) as client:
+def client(demo_parity_server: ServerProcess) -> Iterator[Client]:
+    with Client(demo_parity_server.address, retry=False) as client:
         yield client
 
 
@@ -116,25 +115,21 @@ def expected(oracle: SentenceTransformer) -> Floats:
     return np.asarray(oracle.encode(TEXTS, batch_size=16), np.float32)
 
 
-LEAST = {"torch": 0.99999, "openvino": 0.999}
-
-
-@pytest.mark.parametrize("model", LEAST)
-def test_200_texts_in_one_call_equal_sentence_transformers(
-    client: Client, oracle: SentenceTransformer, model: str
-) -> None:
-    vectors = client.embed_text(TEXTS, model=model)
-    assert least_cosine(vectors, expected(oracle)) >= LEAST[model]
+@pytest.mark.parametrize("form", FORMS, indirect=True)
+def test_200_texts_in_one_call_equal_sentence_transformers(form: Form, oracle: SentenceTransformer) -> None:
+    with Client(form.address, retry=False) as client:
+        vectors = client.embed_text(TEXTS, model=form.model)
+    assert least_cosine(vectors, expected(oracle)) >= form.least
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("model", LEAST)
+@pytest.mark.parametrize("form", FORMS, indirect=True)
 async def test_200_single_calls_at_once_equal_sentence_transformers(
-    server: ServerProcess, oracle: SentenceTransformer, model: str
+    form: Form, oracle: SentenceTransformer
 ) -> None:
-    async with AsyncClient(server.address, retry=False) as client:
-        rows = await asyncio.gather(*(client.embed_text([text], model=model) for text in TEXTS))
-    assert least_cosine(np.concatenate(rows), expected(oracle)) >= LEAST[model]
+    async with AsyncClient(form.address, retry=False) as client:
+        rows = await asyncio.gather(*(client.embed_text([text], model=form.model) for text in TEXTS))
+    assert least_cosine(np.concatenate(rows), expected(oracle)) >= form.least
 
 
 POOLING: dict[PoolingName, str] = {"mean": "mean", "cls": "cls", "max": "max", "last_token": "lasttoken"}
@@ -147,14 +142,14 @@ def test_each_pooling_equals_sentence_transformers(
     transformer = modules.Transformer(str(minilm), max_seq_length=256)
     oracle = SentenceTransformer(modules=[transformer, modules.Pooling(384, POOLING[pooling])], device="cpu")
     theirs = np.asarray(oracle.encode(TEXTS[:50]), np.float32)
-    ours = client.embed_text(TEXTS[:50], model="torch", pooling=pooling, normalize=False)
+    ours = client.embed_text(TEXTS[:50], model=TORCH, pooling=pooling, normalize=False)
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=2e-5)
 
 
 def test_fewer_dimensions_equal_sentence_transformers(client: Client, oracle: SentenceTransformer) -> None:
     theirs = np.asarray(oracle.encode(TEXTS, truncate_dim=64, normalize_embeddings=True), np.float32)
-    ours = client.embed_text(TEXTS, model="torch", dimensions=64)
-    assert least_cosine(ours, theirs) >= LEAST["torch"]
+    ours = client.embed_text(TEXTS, model=TORCH, dimensions=64)
+    assert least_cosine(ours, theirs) >= LEAST
 
 
 def test_truncating_the_left_keeps_the_end(client: Client, oracle: SentenceTransformer) -> None:
@@ -165,8 +160,8 @@ def test_truncating_the_left_keeps_the_end(client: Client, oracle: SentenceTrans
         theirs = np.asarray(oracle.encode([long]), np.float32)
     finally:
         tokenizer.truncation_side = "right"
-    ours = client.embed_text([long], model="torch", truncation_direction="left")
-    assert least_cosine(ours, theirs) >= LEAST["torch"]
+    ours = client.embed_text([long], model=TORCH, truncation_direction="left")
+    assert least_cosine(ours, theirs) >= LEAST
 
 
 PLAIN: dict[str, EmbedOptions] = {
@@ -179,16 +174,20 @@ PLAIN: dict[str, EmbedOptions] = {
 
 
 @pytest.mark.parametrize("wish", PLAIN)
-def test_a_plain_encoder_pools_as_the_request_says(client: Client, tiny_bert: Path, wish: str) -> None:
+def test_a_plain_encoder_pools_as_the_request_says(
+    tiny_parity_server: ServerProcess, tiny_folders: dict[str, Path], wish: str
+) -> None:
     """The oracle is transformers' own feature-extraction pipeline, pooled by hand."""
-    options: EmbedOptions = {**PLAIN[wish], "model": "plain"}
+    options: EmbedOptions = {**PLAIN[wish], "model": "plain-torch"}
+    folder = str(tiny_folders["plain"])
     some = ["water stands ready", "the dog", "a fixed pipe for any hose with the right thread"]
     with torch.inference_mode():
-        tokens = [np.asarray(rows[0]) for rows in pipeline("feature-extraction", model=str(tiny_bert))(some)]
+        tokens = [np.asarray(rows[0]) for rows in pipeline("feature-extraction", model=folder)(some)]
     pool = {"cls": lambda rows: rows[0], "max": lambda rows: rows.max(0), "last_token": lambda rows: rows[-1]}
     theirs = np.stack(
         [pool.get(options.get("pooling") or "", lambda rows: rows.mean(0))(rows) for rows in tokens]
     )
     if options.get("normalize"):
         theirs /= np.linalg.norm(theirs, axis=1, keepdims=True)
-    np.testing.assert_allclose(client.embed_text(some, **options), theirs, atol=1e-5)
+    with Client(tiny_parity_server.address, retry=False) as client:
+        np.testing.assert_allclose(client.embed_text(some, **options), theirs, atol=1e-5)
