@@ -8,11 +8,13 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from servers import Starting, starter
 from standpipe import Client
 from standpipe_bench.server_process import ServerProcess, server_process
 from tiny_models import save_tiny_encoder
@@ -43,10 +45,20 @@ def tiny_server(tiny_bert: Path) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="session")
-def default_server() -> Iterator[ServerProcess]:
+def starting() -> Iterator[Starting]:
+    with starter() as start:
+        yield start
+
+
+@pytest.fixture(scope="session")
+def default_server_to_be(starting: Starting) -> Future[ServerProcess]:
+    return starting(["--log-level", "warning"])
+
+
+@pytest.fixture(scope="session")
+def default_server(default_server_to_be: Future[ServerProcess]) -> ServerProcess:
     """What a newcomer starts: the demo models, each as this machine serves it best."""
-    with server_process(["--log-level", "warning"]) as server:
-        yield server
+    return default_server_to_be.result()
 
 
 @pytest.fixture

@@ -42,6 +42,9 @@ class Kind:
     outputs: tuple[str, ...] = ("logits",)
 
 
+# Tokens that a call writes at most where neither it nor the model's files say: the pipelines' figure.
+DEFAULT_MAX_NEW_TOKENS = 256
+
 FEATURES = Kind("encoder", "AutoModel", "OVModelForFeatureExtraction", ("last_hidden_state",))
 SEQUENCE_CLASSIFIER = Kind(
     "encoder", "AutoModelForSequenceClassification", "OVModelForSequenceClassification"
@@ -247,7 +250,6 @@ class Writing:
         constraint: A form that the text must have.
         logprobs: Say how likely each token was.
         sequences: Texts to write for the prompt.
-        stream: Somebody reads the text while it is written.
     """
 
     generation: Generation = Generation()
@@ -255,7 +257,6 @@ class Writing:
     constraint: Constraint | None = None
     logprobs: bool = False
     sequences: int = 1
-    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)

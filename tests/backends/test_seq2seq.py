@@ -12,11 +12,11 @@ import pytest
 import torch
 import transformers
 
-from standpipe_server.backends.seq2seq import DEFAULT_MAX_NEW_TOKENS, Seq2SeqRunner, SeqModel
+from standpipe_server.backends.seq2seq import Seq2SeqRunner, SeqModel
 from standpipe_server.backends.sources import Source
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Outcome, Output, Written
-from standpipe_server.programs import Generation, Prompt
+from standpipe_server.programs import DEFAULT_MAX_NEW_TOKENS, Generation, Prompt
 from standpipe_server.tasks.summarize_text import SummarizeHead, SummarizeParameters
 from standpipe_server.tasks.transform_text import TransformParameters
 from standpipe_server.tasks.writing import PlainHead

@@ -262,7 +262,7 @@ REAL_CASES |= {
     "Chat": [
         {"messages": [{"role": "user", "content": question}], "parameters": SHORT} for question in QUESTIONS
     ],
-    "SummarizeText": [{"texts": [" ".join(REAL_TEXTS), LONG], "parameters": SHORT}],
+    "SummarizeText": [{"texts": [" ".join(REAL_TEXTS)], "parameters": SHORT}],
 }
 
 # One request per RPC that is at fault, and the field that the refusal names.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from parity.cases import ON_OPENVINO, TINY
-from standpipe_bench.server_process import ServerProcess, server_process
+from servers import Starting
+from standpipe_bench.server_process import ServerProcess
 from standpipe_server import demo_models
 from tiny_models import (
     BIO,
@@ -60,17 +62,21 @@ def tiny_folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def tiny_parity_server(
-    tiny_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
-    """Each of them on torch, and on OpenVINO where it can be, in fp32."""
+def tiny_parity_server_to_be(
+    starting: Starting, tiny_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Future[ServerProcess]:
     models = [
         (f"{name}-{backend}", tiny_folders[name], task, backend, "fp32")
         for name, (task, _) in TINY.items()
         for backend in (("torch", "openvino") if name in ON_OPENVINO else ("torch",))
     ]
-    with server_process(["--config", str(_config(tmp_path_factory, models))]) as server:
-        yield server
+    return starting(["--config", str(_config(tmp_path_factory, models))])
+
+
+@pytest.fixture(scope="session")
+def tiny_parity_server(tiny_parity_server_to_be: Future[ServerProcess]) -> ServerProcess:
+    """Each of them on torch, and on OpenVINO where it can be, in fp32."""
+    return tiny_parity_server_to_be.result()
 
 
 @pytest.fixture(scope="session")
@@ -83,16 +89,22 @@ def demo_folders() -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def demo_parity_server(
-    demo_folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
-    """Each demo model on torch in fp32; what writes freely, which no tolerance compares, on OpenVINO too."""
+    starting: Starting,
+    default_server_to_be: Future[ServerProcess],
+    tiny_parity_server_to_be: Future[ServerProcess],
+    demo_folders: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> ServerProcess:
+    """Each demo model on torch in fp32; what writes freely, which no tolerance compares, on OpenVINO too.
+
+    The others start beside it.
+    """
     models = [
         (f"{recipe.name}-{backend}", demo_folders[recipe.name], "+".join(recipe.tasks), backend, "fp32")
         for recipe in demo_models.RECIPES
         for backend in (("torch", "openvino") if "text-generation" in recipe.tasks else ("torch",))
     ]
-    with server_process(["--config", str(_config(tmp_path_factory, models))]) as server:
-        yield server
+    return starting(["--config", str(_config(tmp_path_factory, models))]).result()
 
 
 def _config(tmp_path_factory: pytest.TempPathFactory, models: list[tuple[str, Path, str, str, str]]) -> Path:

@@ -47,9 +47,9 @@ def variables(**values: Any) -> Struct:
     return json_format.ParseDict(values, Struct())
 
 
-@pytest.mark.parametrize(("kind", "stream"), [(Chat, False), (StreamChat, True)])
-def test_a_conversation_is_one_call(kind: type[AnyMessage], stream: bool) -> None:
-    writing = Writing(Generation(truncate=False), ("\n",), stream=stream)
+@pytest.mark.parametrize("kind", [Chat, StreamChat])
+def test_a_conversation_is_one_call(kind: type[AnyMessage]) -> None:
+    writing = Writing(Generation(truncate=False), ("\n",))
     conversation = Conversation([{"role": "user", "content": "hello"}], [json.loads(POUR)], {"mood": "calm"})
     request = kind(
         messages=[HELLO], tools=[POUR], template_variables=variables(mood="calm"), stop_strings=["\n"]

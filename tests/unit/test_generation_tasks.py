@@ -77,7 +77,7 @@ def test_each_field_reaches_the_writing(
     expected: dict[str, Any],
 ) -> None:
     calls = decoded(kind(**needed, **fields))
-    writing = Writing(**{"generation": PLAIN, "stream": stream, **expected})
+    writing = Writing(**{"generation": PLAIN, **expected})
     assert {writing} == {call.parameters.writing for call in calls}
 
 
@@ -163,7 +163,7 @@ def test_each_prompt_is_a_call() -> None:
 
 
 def test_the_prompt_of_a_stream_is_its_call() -> None:
-    expected = [Call("a", GenerateParameters(Writing(PLAIN, stream=True)), "prompt")]
+    expected = [Call("a", GenerateParameters(Writing(PLAIN)), "prompt")]
     assert expected == decoded(StreamGenerate(prompt="a"))
     assert ("prompt", "max_text_bytes", "8") == exceeded(StreamGenerate(prompt="a" * 9), LIMITS)
 

@@ -22,12 +22,9 @@ from standpipe_server.backends.reading import load_tokenizer, token_limit
 from standpipe_server.backends.sources import Source
 from standpipe_server.errors import DrainingError, InvalidInputError, ModelLoadError
 from standpipe_server.interfaces import Call, Chunk
-from standpipe_server.programs import CausalHead, CausalPrompt, Writing
+from standpipe_server.programs import DEFAULT_MAX_NEW_TOKENS, CausalHead, CausalPrompt, Writing
 
 log = logging.getLogger(__name__)
-
-# What a call writes at most where neither it nor the model's files say: the library's own pipelines' figure.
-DEFAULT_MAX_NEW_TOKENS = 256
 
 
 class CausalReader:

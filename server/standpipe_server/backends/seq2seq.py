@@ -16,10 +16,7 @@ from standpipe_server.backends.sampling import drawing
 from standpipe_server.backends.sources import Source
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Outcome, Output, Written
-from standpipe_server.programs import Generation, Prompt, Seq2SeqHead
-
-# What a call writes at most where neither it nor the model's files say: the library's own pipelines' figure.
-DEFAULT_MAX_NEW_TOKENS = 256
+from standpipe_server.programs import DEFAULT_MAX_NEW_TOKENS, Generation, Prompt, Seq2SeqHead
 
 
 class SeqModel:

@@ -58,7 +58,6 @@ def writing(request: Any, limits: InputLimits, *, sequences: int = 1, stream: bo
         constraint=_constraint(request.constraint, limits),
         logprobs=optional(request, "logprobs", False),
         sequences=sequences,
-        stream=stream,
     )
 
 

@@ -44,7 +44,7 @@ class GenerateHead:
     """A model reads the text as it is."""
 
     def __init__(self, model: Any) -> None:
-        self._model = model
+        """Nothing that the model has is needed."""
 
     def prompt(self, call: Call) -> CausalPrompt:
         return CausalPrompt(call.input)

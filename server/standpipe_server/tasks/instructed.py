@@ -6,32 +6,30 @@ messages of the contract, nor of how a model computes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any
 
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call
-from standpipe_server.programs import CausalPrompt, Writing
+from standpipe_server.programs import DEFAULT_MAX_NEW_TOKENS, CausalPrompt, Writing
 from standpipe_server.tasks.conversation import Conversation, render
 from standpipe_server.tasks.writing import WriteParameters
 
-# What a call is expected to write at most where it doesn't say: kept free when a long text is cut.
-_ROOM = 256
 
-
-class InstructedHead:
+class InstructedHead(ABC):
     """Asks a chat model: an instruction, an empty line, the text; greedy unless the call says otherwise."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
 
+    @abstractmethod
     def instruction(self, parameters: Any) -> str:
         """What to do with the text.
 
         Raises:
             InvalidInputError: The parameters don't say.
         """
-        raise NotImplementedError
 
     def prompt(self, call: Call) -> CausalPrompt:
         parameters: WriteParameters = call.parameters
@@ -40,8 +38,8 @@ class InstructedHead:
         if parameters.generation.truncate:
             frame = self._model.count(self._render(instruction, ""))
             room = self._model.max_tokens - frame
-            wanted = dict(parameters.generation.options).get("max_new_tokens", _ROOM)
-            # Of a small model's room, no more than half: a short text must fit.
+            wanted = dict(parameters.generation.options).get("max_new_tokens", DEFAULT_MAX_NEW_TOKENS)
+            # Kept free for the answer, but of a small model's room no more than half: a short text must fit.
             text = self._model.cut(text, room - min(wanted, room // 2))
         return CausalPrompt(self._render(instruction, text), special_tokens=False)
 
