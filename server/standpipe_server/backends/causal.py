@@ -183,7 +183,9 @@ class ThreadGenerator:
         finally:
             ticket.cancelled = True
             self._open.discard(ticket)
-            self._inbox.put(ticket)
+            # An engine that has ended takes nothing more out.
+            if self._died is None:
+                self._inbox.put(ticket)
 
     def close(self) -> None:
         self._closed = True
