@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
+from itertools import count, cycle
 from typing import Literal
 
 import grpc
@@ -20,6 +20,8 @@ from standpipe.v1 import common_pb2, generation_pb2, generation_pb2_grpc
 from standpipe_bench.closed_loop import on_fast_loop
 from standpipe_bench.neighbours import quietest
 from standpipe_bench.streams import (
+    SHORT,
+    FirstTokens,
     Measured,
     Prompt,
     StreamFigures,
@@ -27,7 +29,7 @@ from standpipe_bench.streams import (
     Written,
     check_same,
     figures,
-    later_by_ms,
+    first_tokens,
 )
 from standpipe_bench.targets import open_channel
 
@@ -43,6 +45,10 @@ MOST_LATER_MS = 3.0
 MOST_UNEVEN = 2.0
 """Times the usual time between two tokens that hardly any may take longer than."""
 
+TURNS = 5
+"""Of either side in a round, where a lone stream's first tokens are compared: a few milliseconds show only
+between what was measured within the same seconds. Odd: so all that is measured changes its order by round."""
+
 Side = Callable[[StreamLoad], Measured]
 """Measures one side."""
 
@@ -55,15 +61,23 @@ class Rounds:
         streams: Side by side.
         in_process: Figures of the engine alone.
         served: Figures of the server.
-        later_ms: Milliseconds that served first tokens come later, prompt by prompt.
+        first_ms: Medians of the milliseconds to a first token, in-process and served.
+        later_ms: Median of the milliseconds that served first tokens come later, prompt by prompt.
         others: Share of the processor time that other processes took.
     """
 
     streams: int
     in_process: list[StreamFigures] = field(default_factory=list)
     served: list[StreamFigures] = field(default_factory=list)
+    first_ms: list[tuple[float, float]] = field(default_factory=list)
     later_ms: list[float] = field(default_factory=list)
     others: list[float] = field(default_factory=list)
+
+    def add_first_tokens(self, found: FirstTokens) -> None:
+        """Keep a round's."""
+        alone, served = zip(*found, strict=True)
+        self.first_ms.append((statistics.median(alone), statistics.median(served)))
+        self.later_ms.append(statistics.median(late - early for early, late in found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,23 +134,55 @@ def compare(
     Raises:
         RuntimeError: A side failed, the sides didn't do the same work, or it was too short to tell.
     """
-    # Each try has prompts of its own, or what is measured again would find them in the prefix cache.
-    seeds = count(1)
-
-    def both(streams: int) -> tuple[Measured, Measured]:
-        load = StreamLoad(streams, next(seeds), duration=duration)
-        return in_process(load), served(load)
-
+    turns = _Turns(in_process, served, duration)
     found = [Rounds(streams) for streams in STREAMS]
     for _ in range(rounds):
         for kept in found:
-            (alone, over_wire), share = quietest(partial(both, kept.streams), watch)
-            check_same(over_wire, alone)
+            (alone, over_wire), share = quietest(partial(turns.long, kept.streams), watch)
             kept.in_process.append(figures(alone))
             kept.served.append(figures(over_wire))
-            kept.later_ms.append(later_by_ms(over_wire, alone, kept.streams))
             kept.others.append(share)
+            if kept.streams == 1:
+                kept.add_first_tokens(quietest(turns.short, watch)[0])
+            else:
+                kept.add_first_tokens(first_tokens(over_wire, alone, kept.streams))
     return found
+
+
+class _Turns:
+    """Both sides, one after the other, each with the same prompts."""
+
+    def __init__(self, in_process: Side, served: Side, duration: float) -> None:
+        self._in_process = in_process
+        self._served = served
+        self._duration = duration
+        # Each try has prompts of its own, or what is measured again would find them in the prefix cache.
+        self._seeds = count(1)
+        # Whoever comes second may find the machine slower, or faster: each comes first as often.
+        self._order = cycle((True, False))
+
+    def long(self, streams: int) -> tuple[Measured, Measured]:
+        return self._both(StreamLoad(streams, next(self._seeds), duration=self._duration))
+
+    def short(self) -> FirstTokens:
+        """Of a lone stream."""
+        found: FirstTokens = []
+        for _ in range(TURNS):
+            # What is cold is so for the first text, which doesn't count anyway.
+            turn = StreamLoad(
+                1, next(self._seeds), warm_up=0.0, duration=self._duration / TURNS, tokens=SHORT
+            )
+            alone, over_wire = self._both(turn)
+            found += first_tokens(over_wire, alone, streams=1)
+        return found
+
+    def _both(self, load: StreamLoad) -> tuple[Measured, Measured]:
+        if next(self._order):
+            alone, over_wire = self._in_process(load), self._served(load)
+        else:
+            over_wire, alone = self._served(load), self._in_process(load)
+        check_same(over_wire, alone)
+        return alone, over_wire
 
 
 def findings(rounds: Rounds) -> list[Finding]:
@@ -253,8 +299,7 @@ def _finding(
 
 
 def _first_token(rounds: Rounds, wanted: float | None) -> Finding:
-    alone = statistics.median(one.first_token_ms for one in rounds.in_process)
-    served = statistics.median(one.first_token_ms for one in rounds.served)
+    alone, served = map(statistics.median, zip(*rounds.first_ms, strict=True))
     return Finding(
         rounds.streams,
         "first token, ms",

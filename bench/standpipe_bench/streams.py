@@ -6,7 +6,6 @@ Times are seconds on the monotonic clock of the process that measured; only diff
 from __future__ import annotations
 
 import random
-import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,8 +14,12 @@ import numpy as np
 
 from standpipe_bench.payloads import prompt
 
-LEAST_TOKENS, MOST_TOKENS = 48, 80
-"""That a model writes for a prompt: 64 on average, and different, so that streams don't end together."""
+LONG = (48, 80)
+"""Tokens that a model writes for a prompt, at least and at most: 64 on average, and different, so that
+streams don't end together."""
+
+SHORT = (4, 8)
+"""The same where only the first token matters: so there are many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,14 @@ class StreamLoad:
         seed: No two measurements share one: what the prefix cache knows of the first would help the second.
         warm_up: Seconds before those that count.
         duration: Seconds that count.
+        tokens: That are written for a prompt, at least and at most.
     """
 
     streams: int
     seed: int
     warm_up: float = 2.0
     duration: float = 10.0
+    tokens: tuple[int, int] = LONG
 
     def prompts(self) -> Iterator[Prompt]:
         """Without end. Each stream's first one is cut, so that from the start some begin while others end."""
@@ -56,7 +61,7 @@ class StreamLoad:
         generator = random.Random(self.seed)  # noqa: S311
         number = 0
         while True:
-            text, tokens = prompt(generator), generator.randint(LEAST_TOKENS, MOST_TOKENS)
+            text, tokens = prompt(generator), generator.randint(*self.tokens)
             if number < self.streams:
                 tokens = max(1, tokens * (number + 1) // self.streams)
             yield Prompt(number, text, tokens)
@@ -115,7 +120,6 @@ class StreamFigures:
         texts: That began in the counted time.
         tokens_per_second: Written by all streams together.
         messages_per_second: On the wire.
-        first_token_ms: Median time from the prompt to its first token.
         gap_p50_ms: Median time between two tokens of a text.
         gap_p99_ms: Hardly any takes longer than that.
     """
@@ -123,7 +127,6 @@ class StreamFigures:
     texts: int
     tokens_per_second: float
     messages_per_second: float
-    first_token_ms: float
     gap_p50_ms: float
     gap_p99_ms: float
 
@@ -132,34 +135,37 @@ class StreamFigures:
         return self.gap_p99_ms / self.gap_p50_ms
 
 
+FirstTokens = list[tuple[float, float]]
+"""Milliseconds from prompts to their first tokens, in-process and served."""
+
+
 def figures(measured: Measured) -> StreamFigures:
     """Figures of a measurement.
 
     Raises:
         RuntimeError: It was too short for any.
     """
-    firsts = [text.first() for text in measured.texts if measured.counts(text.began)]
+    texts = sum(measured.counts(text.began) for text in measured.texts)
     gaps = [
         later - earlier
         for text in measured.texts
         for earlier, later in pairwise(text.times)
         if measured.counts(later)
     ]
-    if not firsts or not gaps:
+    if not texts or not gaps:
         raise RuntimeError("no text began in the counted time: measure for longer")
     p50, p99 = np.percentile(gaps, [50, 99]) * 1e3
     return StreamFigures(
-        texts=len(firsts),
+        texts=texts,
         tokens_per_second=_per_second(measured, ((text, text.tokens) for text in measured.texts)),
         messages_per_second=_per_second(measured, ((text, text.messages) for text in measured.texts)),
-        first_token_ms=statistics.median(firsts) * 1e3,
         gap_p50_ms=float(p50),
         gap_p99_ms=float(p99),
     )
 
 
-def later_by_ms(served: Measured, alone: Measured, streams: int) -> float:
-    """Milliseconds that the first token comes later: the median over the prompts that both sides came to.
+def first_tokens(served: Measured, alone: Measured, streams: int) -> FirstTokens:
+    """The first tokens of the prompts that both sides came to.
 
     Prompt by prompt, because a long prompt takes longer than serving costs; so whether one side came to it in
     the counted time doesn't matter. The first prompts, which all begin at once, don't count.
@@ -167,14 +173,14 @@ def later_by_ms(served: Measured, alone: Measured, streams: int) -> float:
     Raises:
         RuntimeError: They share no other.
     """
-    here, there = (
-        {text.prompt: text.first() for text in side.texts if text.prompt >= streams}
-        for side in (served, alone)
+    there, here = (
+        {text.prompt: text.first() * 1e3 for text in side.texts if text.prompt >= streams}
+        for side in (alone, served)
     )
-    both = [here[prompt] - there[prompt] for prompt in here.keys() & there.keys()]
+    both = [(there[prompt], here[prompt]) for prompt in sorted(here.keys() & there.keys())]
     if not both:
         raise RuntimeError("no prompt but the first ones was written on both sides: measure for longer")
-    return statistics.median(both) * 1e3
+    return both
 
 
 def check_same(served: Measured, alone: Measured) -> None:

@@ -51,6 +51,24 @@ async def test_an_engine_that_is_killed_fails_its_texts_and_is_started_anew(
     assert "started anew" in caplog.text
 
 
+async def test_an_engine_that_cannot_be_started_anew_says_so_to_all_who_come(
+    own: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> Any:
+        raise ModelLoadError("the weights have gone")
+
+    monkeypatch.setattr("standpipe_server.backends.process._start", fail)
+    chunks = own.stream(call("water", **LONG))
+    await anext(chunks)
+    os.kill(own._engine.pid, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="ended with -9"):
+        await last(chunks)
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match="can't be started anew") as refused:
+            await text(own, call("hello world", max_new_tokens=12))
+        assert "the weights have gone" == str(refused.value.__cause__)
+
+
 async def test_readers_that_leave_are_forgotten_on_both_sides(own: Any) -> None:
     for _ in range(20):
         chunks = own.stream(call("water", **LONG))

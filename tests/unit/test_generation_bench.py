@@ -18,13 +18,15 @@ from standpipe.v1 import generation_pb2
 from standpipe_bench.engine import write
 from standpipe_bench.generation import Rounds, compare, drive_streams, findings
 from standpipe_bench.streams import (
+    LONG,
+    SHORT,
     Measured,
     StreamFigures,
     StreamLoad,
     Written,
     check_same,
     figures,
-    later_by_ms,
+    first_tokens,
 )
 from standpipe_bench.tables import findings_table
 from standpipe_bench.targets import open_channel
@@ -78,7 +80,6 @@ def test_figures_count_what_comes_in_the_counted_time() -> None:
     assert 12 / 2 + 5 / 2 == found.messages_per_second
     # Only the second one's first token is known to have been waited for in the counted time.
     assert 1 == found.texts
-    assert pytest.approx(50.0) == found.first_token_ms
     # 0.2, 0.2 and 0.25 seconds; the gaps that end before or after don't count.
     assert pytest.approx(200.0) == found.gap_p50_ms
     assert pytest.approx(249.0) == found.gap_p99_ms
@@ -89,7 +90,7 @@ def test_too_short_a_measurement_says_so() -> None:
     with pytest.raises(RuntimeError, match="measure for longer"):
         figures(Measured([RUNNING], begin=10.0, end=11.0))
     with pytest.raises(RuntimeError, match="measure for longer"):
-        later_by_ms(MEASURED, Measured([RUNNING], begin=10.0, end=11.0), streams=1)
+        first_tokens(MEASURED, Measured([RUNNING], begin=10.0, end=11.0), streams=1)
 
 
 def test_first_tokens_are_compared_prompt_by_prompt() -> None:
@@ -100,7 +101,8 @@ def test_first_tokens_are_compared_prompt_by_prompt() -> None:
     # The first two are those that begin together.
     alone = measured({0: 0.1, 1: 0.1, 2: 0.1, 3: 0.5, 4: 0.2})
     served = measured({0: 5.0, 1: 5.0, 3: 0.502, 4: 0.203, 2: 0.104, 5: 9.0})
-    assert pytest.approx(3.0) == later_by_ms(served, alone, streams=2)
+    found = first_tokens(served, alone, streams=2)
+    assert [(100.0, 104.0), (500.0, 502.0), (200.0, 203.0)] == [pytest.approx(pair) for pair in found]
 
 
 @pytest.mark.parametrize(("read", "tokens"), [(6, 8), (5, 9)])
@@ -292,23 +294,29 @@ def test_a_round_measures_both_sides_with_the_same_prompts_and_no_two_share_any(
     found = compare(
         side("alone", 0.1, 0.2), side("served", 0.125, 0.202), 2, 7.0, watch=lambda: lambda: next(shares)
     )
-    assert ["alone", "served"] * 5 == [name for name, _ in loads]
-    assert [1, 1, 16, 1, 16] == [load.streams for _, load in loads[::2]]
+    # Each comes first as often.
+    assert ["alone", "served", "served", "alone"] * 7 + ["alone", "served"] == [name for name, _ in loads]
     assert [load for _, load in loads[::2]] == [load for _, load in loads[1::2]]
-    assert 5 == len({load.seed for _, load in loads})
-    assert {7.0} == {load.duration for _, load in loads}
+    seen = [load for _, load in loads[::2]]
+    short, long = (1, pytest.approx(1.4), SHORT), (1, 7.0, LONG)
+    expected = [long, long, *[short] * 5, (16, 7.0, LONG), long, *[short] * 5, (16, 7.0, LONG)]
+    assert expected == [(load.streams, load.duration, load.tokens) for load in seen]
+    assert len(seen) == len({load.seed for load in seen})
     assert [[0.05, 0.0], [0.0, 0.0]] == [rounds.others for rounds in found]
-    assert [pytest.approx(2.0)] * 2 == found[0].later_ms
+    for rounds in found:
+        assert [pytest.approx(2.0)] * 2 == rounds.later_ms
+        assert [pytest.approx((200.0, 202.0))] * 2 == rounds.first_ms
 
 
-def shown(tokens: float, first: float, p50: float, p99: float, messages: float = 0.0) -> StreamFigures:
-    return StreamFigures(9, tokens, messages, first, p50, p99)
+def shown(tokens: float, p50: float, p99: float, messages: float = 0.0) -> StreamFigures:
+    return StreamFigures(9, tokens, messages, p50, p99)
 
 
 ROUNDS = Rounds(
     16,
-    in_process=[shown(100, 40, 10, 30), shown(50, 80, 20, 50), shown(80, 50, 12, 30)],
-    served=[shown(95, 60, 11, 33, 97), shown(40, 90, 25, 30, 41), shown(72, 70, 13, 26, 75)],
+    in_process=[shown(100, 10, 30), shown(50, 20, 50), shown(80, 12, 30)],
+    served=[shown(95, 11, 33, 97), shown(40, 25, 30, 41), shown(72, 13, 26, 75)],
+    first_ms=[(40, 60), (80, 90), (50, 70)],
     later_ms=[21.0, 12.0, 19.0],
     others=[0.0, 0.0, 0.0],
 )
@@ -323,13 +331,14 @@ def test_findings_compare_within_a_round() -> None:
     assert ([3.0, 1.2, 2.0], 2.0, True) == (uneven.compared, uneven.result(), uneven.met())
     assert (2.5, 2.0) == (uneven.in_process, uneven.served)
     first = found["first token, ms"]
-    assert (19.0, None) == (first.result(), first.met())
+    assert (50, 70, 19.0, None) == (first.in_process, first.served, first.result(), first.met())
     assert (75.0, None) == (found["messages/s"].result(), found["messages/s"].met())
 
 
 @pytest.mark.parametrize(("later", "met"), [(2.9, True), (3.1, False)])
 def test_a_lone_stream_is_to_wait_little_for_its_first_token(later: float, met: bool) -> None:
-    rounds = Rounds(1, [shown(10, 40, 10, 30)], [shown(8, 43, 10, 30, 9)], [later], [0.0])
+    alone, served = [shown(10, 10, 30)], [shown(8, 10, 30, 9)]
+    rounds = Rounds(1, alone, served, [(40, 43)], [later], [0.0])
     found = {one.figure: one for one in findings(rounds)}
     assert met is found["first token, ms"].met()
     assert found["tokens/s"].met() is False

@@ -90,6 +90,14 @@ def test_what_any_model_does_the_first_one_does_unless_another_is_named() -> Non
         registry.find(None, "third")
 
 
+def test_what_some_models_do_better_the_first_of_them_does() -> None:
+    registry = Registry([OTHER, FIRST, SECOND])
+    assert FIRST == registry.find(None, "", rather="feature-extraction").spec
+    assert SECOND == registry.find(None, "second", rather="fill-mask").spec
+    assert OTHER == registry.find(None, "", rather="translation").spec
+    assert Registry([]).default(None, rather="translation") is None
+
+
 def test_an_unknown_name_is_refused_and_the_served_ones_are_told() -> None:
     with pytest.raises(ModelNotFoundError, match="no model 'third'; served: first, other") as refusal:
         Registry([FIRST, OTHER]).find("feature-extraction", "third")

@@ -168,14 +168,15 @@ class ThreadGenerator:
         self._thread.start()
 
     async def stream(self, call: Call) -> AsyncIterator[Chunk]:
-        if self._closed:
-            raise DrainingError("the model is being closed", retry_after=1.0)
+        self._refuse()
         loop = asyncio.get_running_loop()
         ticket = LoopTicket(await loop.run_in_executor(self._readers, self._prepare, call))
         unfinished = ticket.job.writing.sequences
         self._open.add(ticket)
         try:
-            self._put(ticket)
+            self._inbox.put(ticket)
+            # It may have ended meanwhile, and takes nothing more out then.
+            self._refuse()
             while unfinished:
                 chunk = await ticket.read()
                 unfinished -= chunk.finish is not None
@@ -193,11 +194,10 @@ class ThreadGenerator:
         # Prompts that still wait there are refused when they have been read.
         self._readers.shutdown(wait=False)
 
-    def _put(self, ticket: LoopTicket) -> None:
-        self._inbox.put(ticket)
-        # An engine that has ended takes nothing more out.
+    def _refuse(self) -> None:
         if self._died is not None:
-            raise self._died
+            # Not itself: with each raising an exception holds more of its callers.
+            raise RuntimeError("the engine has ended") from self._died
         if self._closed:
             raise DrainingError("the model is being closed", retry_after=1.0)
 

@@ -75,7 +75,10 @@ class ProcessEngine:
             if self._tickets.pop(number, None) is not None:
                 self._tell((number, None))
         elif self._error is not None:
-            ticket.put(self._error)
+            # Not itself: with each raising an exception holds more of its callers.
+            error = RuntimeError("the engine's process can't be started anew")
+            error.__cause__ = self._error
+            ticket.put(error)
         else:
             self._tickets[number] = ticket
             self._tell((number, ticket.job))

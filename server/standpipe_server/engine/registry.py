@@ -138,13 +138,15 @@ class Registry:
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models.values())
 
-    def default(self, task: str | None) -> Model | None:
+    def default(self, task: str | None, rather: str = "") -> Model | None:
         """The model that answers where a call names none: the first that was configured for the task.
 
         Args:
             task: None for what any model does.
+            rather: A model for this task, too, comes before all others.
         """
-        return next((model for model in self if model.serves(task)), None)
+        able = [model for model in self if model.serves(task)]
+        return next((model for model in able if model.serves(rather)), able[0] if able else None)
 
     def get(self, name: str) -> Model:
         """The model of that name.
@@ -158,18 +160,19 @@ class Registry:
             )
         return self._models[name]
 
-    def find(self, task: str | None, name: str) -> Model:
+    def find(self, task: str | None, name: str, rather: str = "") -> Model:
         """The model that a call means.
 
         Args:
             task: What the call wants done; None for what any model does.
             name: As the call names it; empty for the task's default.
+            rather: As for ``default``.
 
         Raises:
             ModelNotFoundError: There is none, or it serves another task.
         """
         if not name:
-            model = self.default(task)
+            model = self.default(task, rather)
             if model is None:
                 wanted = f" for the task {task}" if task else ""
                 raise ModelNotFoundError(f"no model is served{wanted}", task=task or "any")

@@ -45,7 +45,7 @@ def _list_tasks(_: models_pb2.ListTasksRequest, registry: Registry) -> models_pb
     response = models_pb2.ListTasksResponse()
     for task in sorted(TASKS, key=lambda task: task.name):
         wanted = task.model_task
-        default = registry.default(wanted)
+        default = registry.default(wanted, task.rather)
         response.tasks.add(
             name=task.name,
             rpc=task.rpc,

@@ -40,7 +40,7 @@ class TaskCalls:
     async def _answer(self, data: bytes, remaining: float | None) -> bytes:
         task = self._task
         request: Any = parse(task.request, data)
-        model = self._registry.find(task.model_task, request.model)
+        model = self._registry.find(task.model_task, request.model, task.rather)
         served = model.ready()
         batcher = served.batcher_of_tokenizer() if task.model_task is None else served.batcher
         calls = task.decode(request, self._limits)

@@ -73,4 +73,6 @@ APPLY_CHAT_TEMPLATE = Task(
     decode=_decode,
     encode=_encode,
     cost=lambda call: conversation_cost(call.input),
+    # Others seldom have a template.
+    rather="text-generation",
 )

@@ -61,6 +61,7 @@ class Task:
         warm_up: Batches that a fresh model runs before it answers.
         also: Other kinds of models that serve it too, and what reads and answers its calls for them.
         of: Name of the task whose models serve it, where that is another.
+        rather: Name of the task whose models serve it best, where any model may: they are its default.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Task:
     warm_up: Sequence[Sequence[Call]] = ()
     also: Mapping[Kind, HeadFactory] = field(default_factory=dict)
     of: str = ""
+    rather: str = ""
 
     @property
     def kinds(self) -> Mapping[Kind, HeadFactory]:

@@ -296,7 +296,7 @@ class ApplyChatTemplateRequest(_message.Message):
     TOKENIZE_FIELD_NUMBER: _builtins.int
     TEMPLATE_VARIABLES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Name of the model whose template to use; empty for the server's first model."""
+    """Name of the model whose template to use; empty for the server's first model that chats."""
     add_generation_prompt: _builtins.bool
     """End with what makes the model answer as the assistant. Default: false."""
     continue_final_message: _builtins.bool

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class TokenizerServiceStub:
     """Runs the tokenizer of any model that the server has, without the model. An empty model name means
-    the first model of the server's configuration.
+    the first model of the server's configuration, or for a conversation the first that chats.
     """
 
     def __init__(self, channel):
@@ -55,7 +55,7 @@ class TokenizerServiceStub:
 
 class TokenizerServiceServicer:
     """Runs the tokenizer of any model that the server has, without the model. An empty model name means
-    the first model of the server's configuration.
+    the first model of the server's configuration, or for a conversation the first that chats.
     """
 
     def Tokenize(self, request, context):
@@ -110,7 +110,7 @@ def add_TokenizerServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class TokenizerService:
     """Runs the tokenizer of any model that the server has, without the model. An empty model name means
-    the first model of the server's configuration.
+    the first model of the server's configuration, or for a conversation the first that chats.
     """
 
     @staticmethod

@@ -28,7 +28,7 @@ GRPC_VERSION: str
 
 class TokenizerServiceStub:
     """Runs the tokenizer of any model that the server has, without the model. An empty model name means
-    the first model of the server's configuration.
+    the first model of the server's configuration, or for a conversation the first that chats.
     """
 
     @_typing.overload
@@ -51,7 +51,7 @@ class TokenizerServiceStub:
 @_typing.type_check_only
 class TokenizerServiceAsyncStub(TokenizerServiceStub):
     """Runs the tokenizer of any model that the server has, without the model. An empty model name means
-    the first model of the server's configuration.
+    the first model of the server's configuration, or for a conversation the first that chats.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -70,7 +70,7 @@ class TokenizerServiceAsyncStub(TokenizerServiceStub):
 
 class TokenizerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Runs the tokenizer of any model that the server has, without the model. An empty model name means
-    the first model of the server's configuration.
+    the first model of the server's configuration, or for a conversation the first that chats.
     """
 
     @_abc_1.abstractmethod
