@@ -18,7 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 from parity.cases import CASES, INVALID, MISTAKES, ON_OPENVINO, REAL_CASES, SPECIAL, TINY, Request
 from parity.comparing import differences
 from parity.oracles import ORACLES
-from standpipe import CallError, contract
+from standpipe import CallError, Client, contract
 from standpipe_bench.server_process import ServerProcess
 from standpipe_server import demo_models
 from standpipe_server.tasks import MODEL_TASKS, TASKS
@@ -121,6 +121,19 @@ def test_a_demo_model_answers_as_the_library(
 ) -> None:
     server, model = (default_server, name) if form == "auto" else (demo_parity_server, f"{name}-{form}")
     check(server, demo_folders[name], model, form, rpc, request_)
+
+
+def test_a_conversation_that_names_no_model_is_for_the_one_that_chats(default_server: ServerProcess) -> None:
+    """The first model of the default server, an encoder, has no template."""
+    talk = [{"role": "user", "content": "What is a standpipe?"}]
+    with Client(default_server.address, retry=False) as client:
+        first, *_ = client.list_models()
+        (chats,) = client.list_models("text-generation")
+        assert first.name != chats.name
+        asked = client.apply_chat_template(talk, model=chats.name)
+        assert asked == client.apply_chat_template(talk)
+        served = {task.name: task.served_model for task in client.list_tasks()}
+    assert (chats.name, first.name) == (served["apply-chat-template"], served["tokenize"])
 
 
 MODEL_FOR = {rpc: name for name, (_, rpcs) in reversed(TINY.items()) for rpc in rpcs}
