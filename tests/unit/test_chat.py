@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -164,8 +165,9 @@ class Terminal:
         os.write(self._keyboard, keys.encode())
 
     def shows(self, text: str) -> None:
-        """Wait until it does; what comes before is forgotten."""
+        """Wait until it does, but not for ever; what comes before is forgotten."""
         while text.encode() not in self._shown:
+            assert select.select([self._keyboard], [], [], 20)[0], f"no {text!r} after {self._shown!r}"
             self._shown += os.read(self._keyboard, 4096)
         self._shown = self._shown.partition(text.encode())[2]
 
@@ -186,6 +188,8 @@ def terminal(address: str) -> Iterator[Terminal]:
     keyboard, screen = pty.openpty()
     command = [sys.executable, "-m", "standpipe_server", "chat", "--address", address]
     environment = {**os.environ, "TERM": "dumb"}
+    # Where the tests are a shell's background job, Ctrl-C is ignored, and would be by what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         command, stdin=screen, stdout=screen, stderr=screen, start_new_session=True, env=environment
     ) as process:
