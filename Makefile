@@ -3,9 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 PROTOC := $(BIN)/python -m grpc_tools.protoc -Iprotos \
 	--plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy --plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc
+MICRO := $(BIN)/pytest bench/micro -q --benchmark-columns=min,median,iqr,ops --benchmark-group-by=func \
+	--benchmark-sort=name --benchmark-name=short --benchmark-storage=bench-results/micro
 PROTOS := $(wildcard protos/standpipe/v1/*.proto)
 
-.PHONY: demo serve test bench lint protos
+.PHONY: demo serve test bench bench-baseline lint protos
 
 demo: .venv/demo.stamp ## a server, every RPC once, a short benchmark
 	$(BIN)/standpipe-bench demo
@@ -17,12 +19,17 @@ test: .venv/dev.stamp ## everything but timings
 	$(BIN)/standpipe demo-models
 	$(BIN)/pytest
 
-bench: .venv/dev.stamp ## timings: both backends in-process, what serving costs, what it gains over the library
+bench: .venv/dev.stamp ## timings: micro-benchmarks, the bench itself, what serving costs and gains
 	$(BIN)/standpipe demo-models
-	$(BIN)/pytest bench/micro --benchmark-columns=median,iqr,ops
+	$(MICRO) --benchmark-compare
+	$(BIN)/standpipe-bench self-test --json bench-results/self-test.json
 	$(BIN)/standpipe-bench overhead --json bench-results/overhead.json
 	$(BIN)/standpipe-bench pipelines --json bench-results/pipelines.json
 	$(BIN)/standpipe-bench generation --json bench-results/generation.json
+
+bench-baseline: .venv/dev.stamp ## this machine's baseline for the micro-benchmarks of `make bench`
+	$(BIN)/standpipe demo-models
+	$(MICRO) --benchmark-save=baseline
 
 lint: .venv/dev.stamp ## style, types, walls, protos
 	$(BIN)/ruff format --check .

@@ -28,21 +28,23 @@ def test_the_demo_calls_every_rpc_and_measures_the_server(
     options = ["--address", default_server.address, "--duration", "0.5", "--json", str(result)]
     said = output_of("standpipe_bench", "demo", *options)
     assert all(name in said for name in (*(method.name for method in contract.methods().values()), "p99.9"))
-    null, server = json.loads(result.read_text())["runs"]
-    assert ("null", {}) == (null["target"], null["summary"]["errors"])
-    assert server["summary"]["calls"] > 0
-    assert {} == server["summary"]["errors"]
-    assert null["summary"]["latency_ms"]["p50"] < server["summary"]["latency_ms"]["p50"]
+    (point,) = json.loads(result.read_text())["points"]
+    assert ({"callers": 64}, {}) == (point["labels"], point["figures"]["errors"])
+    assert point["figures"]["answered"] > 0
 
 
 def test_a_run_measures_a_server_that_is_there(tiny_server: ServerProcess, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
-    options = ["--concurrency", "2", "--items", "3", "--duration", "0.3", "--warm-up", "0.1"]
+    options = ["--concurrency", "2", "--words", "9", "--items", "3", "--duration", "0.3", "--warm-up", "0.1"]
     output_of("standpipe_bench", "run", "--address", tiny_server.address, *options, "--json", str(result))
     written = json.loads(result.read_text())
     assert {"processor", "cores", "packages", "commit"} <= set(written["environment"])
-    summary = written["runs"][1]["summary"]
-    assert summary["items_per_second"] > summary["calls_per_second"] > 0
+    (point,) = written["points"]
+    figures = point["figures"]
+    assert figures["items_per_second"] > figures["calls_per_second"] > 0
+    assert figures["batches"]
+    assert point["usage"]["server"]["rss_peak_bytes"] > 0
+    assert ("tiny", "torch") == (point["model"]["name"], point["model"]["backend"])
 
 
 def test_the_doctor_says_what_auto_chooses_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

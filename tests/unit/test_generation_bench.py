@@ -15,9 +15,9 @@ import pytest
 from rich.console import Console
 
 from standpipe.v1 import generation_pb2
-from standpipe_bench.engine import write
-from standpipe_bench.generation import Rounds, compare, drive_streams, findings
-from standpipe_bench.streams import (
+from standpipe_bench.served.engine import write
+from standpipe_bench.served.generation import Rounds, compare, drive_streams, findings
+from standpipe_bench.served.streams import (
     LONG,
     SHORT,
     Measured,
@@ -28,8 +28,8 @@ from standpipe_bench.streams import (
     figures,
     first_tokens,
 )
-from standpipe_bench.tables import findings_table
-from standpipe_bench.targets import open_channel
+from standpipe_bench.served.tables import findings_table
+from standpipe_bench.targets.grpc import Connection
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that goes on by a millisecond each time that it is looked at: a busy machine fails no test."""
     ticks = itertools.count()
     clock = SimpleNamespace(perf_counter=lambda: next(ticks) / 1000)
-    monkeypatch.setattr("standpipe_bench.engine.time", clock)
-    monkeypatch.setattr("standpipe_bench.generation.time", clock)
+    monkeypatch.setattr("standpipe_bench.served.engine.time", clock)
+    monkeypatch.setattr("standpipe_bench.served.generation.time", clock)
 
 
 def prompts(load: StreamLoad, count: int) -> list[Any]:
@@ -224,7 +224,7 @@ async def channel_to(servicer: FakeGeneration) -> AsyncIterator[grpc.aio.Channel
     server.add_generic_rpc_handlers([service])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    channel = open_channel(f"127.0.0.1:{port}")
+    channel = Connection(f"127.0.0.1:{port}").channel()
     try:
         yield channel
     finally:

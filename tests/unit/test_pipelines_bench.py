@@ -8,15 +8,13 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import psutil
 import pytest
 from rich.console import Console
 
 from standpipe.v1 import text_pb2
-from standpipe_bench.comparison import Comparison, Goal
-from standpipe_bench.neighbours import Neighbours, quietest, used_seconds
 from standpipe_bench.payloads import (
     classify_requests,
     mixed_pairs,
@@ -25,8 +23,10 @@ from standpipe_bench.payloads import (
     rerank_requests,
     transform_requests,
 )
-from standpipe_bench.pipelines import Figures, Load, best_size, goals, library_rate, measure
-from standpipe_bench.tables import goals_table
+from standpipe_bench.served.comparison import Comparison, Goal
+from standpipe_bench.served.neighbours import Neighbours, quietest, used_seconds
+from standpipe_bench.served.pipelines import Figures, Load, best_size, goals, library_rate, measure
+from standpipe_bench.served.tables import goals_table
 
 
 @pytest.mark.parametrize("make", [mixed_texts, mixed_pairs, numbers_to_spell])
@@ -55,20 +55,12 @@ def test_numbers_are_of_every_size() -> None:
 
 def test_both_sides_get_the_same_inputs() -> None:
     pairs, texts = mixed_pairs(3, seed=1), mixed_texts(3, seed=1)
-    reranks = [text_pb2.RerankTextRequest.FromString(one) for one in first(rerank_requests(pairs), 6)]
-    assert pairs * 2 == [(one.query, one.texts[0]) for one in reranks]
-    labels = [text_pb2.ClassifyTextRequest.FromString(one) for one in first(classify_requests(texts), 6)]
-    assert texts * 2 == [one.texts[0] for one in labels]
-    changes = [
-        text_pb2.TransformTextRequest.FromString(one) for one in first(transform_requests(texts, 7), 6)
-    ]
-    assert [(text, 7) for text in texts * 2] == [
-        (one.texts[0], one.parameters.max_new_tokens) for one in changes
-    ]
-
-
-def first(requests: Iterator[bytes], count: int) -> list[bytes]:
-    return list(itertools.islice(requests, count))
+    reranks = [text_pb2.RerankTextRequest.FromString(one) for one in rerank_requests(pairs).messages]
+    assert pairs == [(one.query, one.texts[0]) for one in reranks]
+    labels = [text_pb2.ClassifyTextRequest.FromString(one) for one in classify_requests(texts).messages]
+    assert texts == [one.texts[0] for one in labels]
+    changes = [text_pb2.TransformTextRequest.FromString(one) for one in transform_requests(texts, 7).messages]
+    assert [(text, 7) for text in texts] == [(one.texts[0], one.parameters.max_new_tokens) for one in changes]
 
 
 def test_a_round_measures_each_side_once_in_turns() -> None:
@@ -133,7 +125,7 @@ def test_the_table_says_what_is_wanted_and_whether_it_is_met() -> None:
 def test_the_library_s_pace_counts_inputs_and_takes_all_of_them_in_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("standpipe_bench.pipelines.WARM_UP", 0.01)
+    monkeypatch.setattr("standpipe_bench.served.pipelines.WARM_UP", 0.01)
     given: list[Sequence[int]] = []
 
     def way(part: Sequence[int]) -> None:
@@ -147,7 +139,7 @@ def test_the_library_s_pace_counts_inputs_and_takes_all_of_them_in_turn(
 
 
 def test_what_takes_longer_than_the_measurement_is_still_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("standpipe_bench.pipelines.WARM_UP", 0.0)
+    monkeypatch.setattr("standpipe_bench.served.pipelines.WARM_UP", 0.0)
     rate = library_rate(lambda part: time.sleep(0.02), [1, 2, 3], count=3, seconds=0.001)
     assert 0 < rate <= 150
 

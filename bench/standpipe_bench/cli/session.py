@@ -1,0 +1,141 @@
+"""What commands that measure do alike: open what is needed, show it, write what came of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import grpc
+import typer
+from rich.console import Console
+
+from standpipe_bench.cli.options import OutputOptions, TargetOptions, TimingOptions
+from standpipe_bench.environment import environment
+from standpipe_bench.load.drivers import drivers
+from standpipe_bench.measure import Bench
+from standpipe_bench.processes import pid_listening
+from standpipe_bench.progress import live
+from standpipe_bench.report import tables
+from standpipe_bench.report.csv import lines
+from standpipe_bench.results import Point, Result
+from standpipe_bench.served_model import described_model
+from standpipe_bench.slo import Slo
+
+console = Console(soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def said_plainly() -> Iterator[None]:
+    """End with a sentence and code 2, not with a traceback, where an option or the other side is at fault."""
+    try:
+        yield
+    except typer.Exit:
+        # A RuntimeError too, but one that has been said.
+        raise
+    except (ValueError, LookupError, RuntimeError, OSError, grpc.RpcError) as error:
+        fail(str(error), 2)
+    except KeyboardInterrupt:
+        fail("broken off before anything was measured", 130)
+
+
+def fail(message: str, code: int) -> NoReturn:
+    """End with a sentence."""
+    print(f"standpipe-bench: {message}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def bench(
+    target: TargetOptions, timing: TimingOptions, output: OutputOptions, slo: Slo | None = None
+) -> Iterator[Bench]:
+    """Drivers, a display and whatever else measurements of one target share."""
+    server = target.server
+    with ExitStack() as stack:
+        pid = output.server_pid or (pid_listening(server) if server else None)
+        raw = None
+        if output.raw is not None:
+            output.raw.parent.mkdir(parents=True, exist_ok=True)
+            raw = stack.enter_context(output.raw.open("w", encoding="utf-8"))
+        model = described_model(target.connection(server), target.rpc, target.model) if server else {}
+        yield Bench(
+            drivers=stack.enter_context(drivers(timing.processes)),
+            display=stack.enter_context(live(console)),
+            pid=pid,
+            raw=raw,
+            slo=slo,
+            model=model,
+        )
+
+
+def finish(
+    command: str,
+    points: list[Point],
+    output: OutputOptions,
+    *,
+    partial: bool,
+    settings: Mapping[str, Any],
+    found: Mapping[str, Any] | None = None,
+) -> Result:
+    """Show and write what was measured; code 130 where it was broken off."""
+    result = Result(command, environment(), points, partial, settings, found or {})
+    show(result)
+    write(result, output)
+    if partial:
+        fail("broken off: the result is partial, and marked so", 130)
+    return result
+
+
+def show(result: Result) -> None:
+    """In the terminal."""
+    for table in tables.show(result):
+        console.print(table)
+    for warning in tables.warnings(result):
+        console.print(f"note: {warning}", style="yellow")
+
+
+def write(result: Result, output: OutputOptions) -> None:
+    """To the files that are asked for."""
+    if output.json is not None:
+        result.write(output.json)
+    texts: list[tuple[Any, Callable[[], str]]] = [
+        (output.csv, lambda: "".join(lines(result))),
+        (output.html, lambda: _page(result, output)),
+    ]
+    for path, text in texts:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text(), encoding="utf-8")
+    for path in (output.json, output.csv, output.html, output.raw):
+        if path is not None:
+            console.print(f"written to {path}")
+
+
+def write_json(path: Path | None, result: Mapping[str, Any]) -> None:
+    """To a file, where one is asked for."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        console.print(f"written to {path}")
+
+
+def asked(*groups: Any, **others: Any) -> dict[str, Any]:
+    """Options as results hold them: those that say anything, paths as text."""
+    values = {name: value for group in groups for name, value in asdict(group).items()} | others
+    return {
+        name: str(value) if not isinstance(value, int | float | list) else value
+        for name, value in values.items()
+        if value not in (None, "", False, [])
+    }
+
+
+def _page(result: Result, output: OutputOptions) -> str:
+    # Imported here: a template engine is needed for nothing else.
+    from standpipe_bench.report.html import page
+
+    assert output.html is not None  # noqa: S101 - asked for
+    return page([(output.html.stem, result)])

@@ -1,0 +1,236 @@
+"""What serving gains: calls of a server against the library itself, in turns, as ratios.
+
+Not aware of the library: its ways are passed in, so that their arithmetic needs no model.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import cycle
+from typing import Any, Protocol
+
+from standpipe_bench.load.driver import Timing, on_fast_loop
+from standpipe_bench.load.schedules import Closed
+from standpipe_bench.measure import figures_here
+from standpipe_bench.payloads import (
+    CLASSIFY_TEXT,
+    RERANK_TEXT,
+    TRANSFORM_TEXT,
+    classify_requests,
+    mixed_pairs,
+    mixed_texts,
+    numbers_to_spell,
+    rerank_requests,
+    transform_requests,
+)
+from standpipe_bench.served.comparison import Comparison, Goal
+from standpipe_bench.served.neighbours import quietest
+from standpipe_bench.targets.grpc import Connection, Grpc, Requests
+
+BATCH_SIZES = (8, 16, 32, 64)
+"""That the library's pipeline is tried with."""
+
+MAX_NEW_TOKENS = 32
+"""That a model writes; the demo model's longest answer fits."""
+
+WANTED_OF_ENCODERS = 6.0
+"""Times a loop of the library's single calls."""
+
+WANTED_OF_BATCHES = 2.0
+"""Times the library's pipeline at its best batch size."""
+
+WANTED_OF_WRITERS = 3.0
+"""Times a loop of the library's single calls."""
+
+INPUTS = 256
+"""Different ones of a load, over and over."""
+
+WARM_UP = 0.5
+"""Seconds of each measurement before those that count."""
+
+Rate = Callable[[], float]
+"""Measures items a second."""
+
+
+class Encoder(Protocol):
+    """A classifier or ranker of the library."""
+
+    def one_by_one(self, texts: Sequence[Any]) -> Sequence[Any]:
+        """Answer each by a call of its own."""
+        ...
+
+    def in_batches(self, texts: Sequence[Any], size: int) -> Sequence[Any]:
+        """Answer all by one call, in batches."""
+        ...
+
+
+class Writer(Protocol):
+    """A model of the library that writes."""
+
+    def one_by_one(self, texts: Sequence[str]) -> Sequence[Any]:
+        """Answer each by a call of its own."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The same calls, served and in the library.
+
+    Attributes:
+        name: For tables.
+        served: Callers side by side, one input in each call.
+        one_by_one: The library in a loop of single calls.
+        wanted: Times ``one_by_one`` that ``served`` is to be.
+        batches: The library's batches, by their size; it may have none.
+        wanted_of_batches: Times the best of ``batches``.
+    """
+
+    name: str
+    served: Rate
+    one_by_one: Rate
+    wanted: float
+    batches: Mapping[int, Rate] = field(default_factory=dict)
+    wanted_of_batches: float = 0.0
+
+
+@dataclass(slots=True)
+class Figures:
+    """Items a second of one load, by round.
+
+    Attributes:
+        served: By the server.
+        one_by_one: By the library in a loop of single calls.
+        batches: By the library in batches, by their size.
+        others: Share of the processor time that other processes took, of each measurement.
+    """
+
+    served: list[float] = field(default_factory=list)
+    one_by_one: list[float] = field(default_factory=list)
+    batches: dict[int, list[float]] = field(default_factory=dict)
+    others: list[float] = field(default_factory=list)
+
+
+def rerank_load(address: str, library: Encoder, seconds: float) -> Load:
+    """RerankText of a pair a call."""
+    pairs = mixed_pairs(INPUTS, seed=1)
+    served = partial(served_rate, address, RERANK_TEXT, rerank_requests(pairs), 64, seconds)
+    return _encoder_load("RerankText 64×1", served, library, pairs, seconds)
+
+
+def classify_load(address: str, library: Encoder, seconds: float) -> Load:
+    """ClassifyText of a text a call."""
+    texts = mixed_texts(INPUTS, seed=1)
+    served = partial(served_rate, address, CLASSIFY_TEXT, classify_requests(texts), 64, seconds)
+    return _encoder_load("ClassifyText 64×1", served, library, texts, seconds)
+
+
+def transform_load(address: str, library: Writer, seconds: float) -> Load:
+    """TransformText of a text a call."""
+    texts = numbers_to_spell(INPUTS, seed=1)
+    requests = transform_requests(texts, MAX_NEW_TOKENS)
+    return Load(
+        "TransformText 16×1",
+        partial(served_rate, address, TRANSFORM_TEXT, requests, 16, seconds),
+        partial(library_rate, library.one_by_one, texts, 1, seconds),
+        WANTED_OF_WRITERS,
+    )
+
+
+def measure(loads: Sequence[Load], rounds: int, watch: Callable[[], Callable[[], float]]) -> list[Figures]:
+    """Each load's figures, in turns: what is compared stands side by side.
+
+    Args:
+        loads: What to measure.
+        rounds: How often.
+        watch: As ``neighbours.quietest`` takes it.
+    """
+    figures = [Figures(batches={size: [] for size in load.batches}) for load in loads]
+    for _ in range(rounds):
+        for load, found in zip(loads, figures, strict=True):
+            sides = [(load.one_by_one, found.one_by_one), (load.served, found.served)]
+            sides += [(rate, found.batches[size]) for size, rate in load.batches.items()]
+            for rate, kept in sides:
+                figure, share = quietest(rate, watch)
+                kept.append(figure)
+                found.others.append(share)
+    return figures
+
+
+def goals(load: Load, figures: Figures) -> list[Goal]:
+    """What a load is to show: against single calls, and against the best batches where there are any."""
+    single = Comparison(load.name, figures.one_by_one, figures.served)
+    found = [Goal(single, "single calls", load.wanted)]
+    if figures.batches:
+        size = best_size(figures.batches)
+        batched = Comparison(load.name, figures.batches[size], figures.served)
+        found.append(Goal(batched, f"batches of {size}", load.wanted_of_batches))
+    return found
+
+
+def best_size(batches: Mapping[int, Sequence[float]]) -> int:
+    """The batch size of the greatest median.
+
+    Not the best of each round: the best of several figures is above what any of them would be without noise.
+    """
+    return max(batches, key=lambda size: statistics.median(batches[size]))
+
+
+def library_rate(
+    way: Callable[[Sequence[Any]], object], inputs: Sequence[Any], count: int, seconds: float
+) -> float:
+    """Items a second of a way through the library.
+
+    Args:
+        way: Answers inputs.
+        inputs: Over and over.
+        count: Inputs that it gets at once.
+        seconds: To measure for.
+    """
+    parts = cycle([inputs[start : start + count] for start in range(0, len(inputs), count)])
+    _work(way, parts, WARM_UP)
+    started = time.perf_counter()
+    done = _work(way, parts, seconds)
+    return done / (time.perf_counter() - started)
+
+
+def served_rate(address: str, rpc: str, requests: Requests, callers: int, seconds: float) -> float:
+    """Items a second of callers who each send one input and wait for its answer.
+
+    Raises:
+        RuntimeError: A call failed: failing is fast.
+    """
+    source = Grpc(Connection(address), rpc, requests)
+    figures = on_fast_loop(figures_here(source, Closed(callers), Timing(seconds, WARM_UP)))
+    if figures.errors:
+        raise RuntimeError(f"calls of {rpc} failed: {figures.errors}")
+    return figures.items_per_second
+
+
+def _encoder_load(name: str, served: Rate, library: Encoder, inputs: Sequence[Any], seconds: float) -> Load:
+    count = max(BATCH_SIZES)
+    return Load(
+        name,
+        served,
+        partial(library_rate, library.one_by_one, inputs, 1, seconds),
+        WANTED_OF_ENCODERS,
+        {
+            size: partial(library_rate, partial(library.in_batches, size=size), inputs, count, seconds)
+            for size in BATCH_SIZES
+        },
+        WANTED_OF_BATCHES,
+    )
+
+
+def _work(way: Callable[[Sequence[Any]], object], parts: Iterator[Sequence[Any]], seconds: float) -> int:
+    """Inputs that are answered until the time is over, at least one part of them."""
+    done = 0
+    end = time.perf_counter() + seconds
+    while not done or time.perf_counter() < end:
+        part = next(parts)
+        way(part)
+        done += len(part)
+    return done
