@@ -8,9 +8,9 @@ mustn't decide. Not aware of how rounds are measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from standpipe_bench.statistics import Figures
 Verdict = Literal["regression", "improvement", "no change", "unclear"]
 
 Logarithms = npt.NDArray[np.float64]
+
+FEWEST = 5
+"""Rounds without which there is no interval."""
 
 _DRAWS = 10_000
 
@@ -122,10 +125,9 @@ def compare(
     Raises:
         ValueError: There are too few rounds for an interval.
     """
-    if min(len(a), len(b)) < 5:
-        raise ValueError(
-            f"{min(len(a), len(b))} rounds are too few for a confidence interval: measure 5 or more"
-        )
+    fewer = min(len(a), len(b))
+    if fewer < FEWEST:
+        raise ValueError(f"{fewer} rounds are too few for a confidence interval: measure {FEWEST} or more")
     return [_change(METRICS[name], a, b, rules, paired=paired, labels=labels or {}) for name in rules.metrics]
 
 
@@ -222,22 +224,27 @@ Measure = Callable[[str, int], Figures]
 """Measures a side ("A" or "B") once more, for the round of that number."""
 
 
-def in_turns(rounds: int, measure: Measure, stop: Callable[[], bool]) -> tuple[list[Sample], list[Sample]]:
+def in_turns(
+    rounds: int, measure: Measure, stop: Callable[[], bool] = lambda: False
+) -> Iterator[tuple[Sample, Sample]]:
     """Measure both sides by turns; each comes first as often, as whoever comes second may fare otherwise.
 
     Args:
         rounds: Of both.
         measure: Measures a side.
         stop: Whether to break off: the round under way doesn't count.
+
+    Yields:
+        A's round and B's.
+
+    Raises:
+        ValueError: No call of a round was answered.
     """
-    found: dict[str, list[Any]] = {"A": [], "B": []}
     for number in range(rounds):
-        order = "AB" if number % 2 == 0 else "BA"
-        turn = {}
-        for side in order:
-            turn[side] = measure(side, number)
+        turn: dict[str, Sample] = {}
+        for side in "AB" if number % 2 == 0 else "BA":
+            figures = measure(side, number)
             if stop():
-                return found["A"], found["B"]
-        for side, figures in turn.items():
-            found[side].append(sample(figures))
-    return found["A"], found["B"]
+                return
+            turn[side] = sample(figures)
+        yield turn["A"], turn["B"]

@@ -133,9 +133,8 @@ def trials(
     with synthetic() as a, synthetic(slower=slower) as b, drivers() as made:
         servers = {"A": a, "B": b}
         for number in range(count):
-            before, after = in_turns(
-                rounds, lambda side, _: _round(made, servers[side], seconds), lambda: False
-            )
+            turns = in_turns(rounds, lambda side, _: _round(made, servers[side], seconds))
+            before, after = zip(*turns, strict=True)
             changes = compare(before, after, kept, paired=True)
             regressions += any(change.verdict == "regression" for change in changes)
             ratios.append(changes[0].ratio)

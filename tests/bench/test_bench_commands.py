@@ -108,10 +108,14 @@ def test_two_files_are_compared_and_a_slower_one_is_an_error(tmp_path: Path) -> 
     assert "B is slower: p50, p99\n" in bench("compare", str(before), str(after), code=1)
 
 
-def test_ctrl_c_leaves_a_valid_result_that_says_it_is_partial(library: Connection, tmp_path: Path) -> None:
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_ctrl_c_leaves_a_valid_result_that_says_it_is_partial(
+    library: Connection, tmp_path: Path, processes: str
+) -> None:
     result = tmp_path / "run.json"
     raw = tmp_path / "raw.jsonl"
     options = ["--rate", "50", "--duration", "60", "--warm-up", "0.2", "--raw", str(raw)]
+    options += ["--processes", processes]
     command = [*BENCH, "run", "--address", library.address, *FIND, *options, "--json", str(result)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         # Once the raw file is there the drivers start; a second later they have measured something.

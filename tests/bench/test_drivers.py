@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,7 +11,7 @@ import pytest
 
 from standpipe_bench.load.driver import Timing
 from standpipe_bench.load.drivers import Tick, drivers
-from standpipe_bench.load.records import OK, UNFINISHED
+from standpipe_bench.load.records import OK
 from standpipe_bench.load.schedules import Closed, Constant
 from standpipe_bench.statistics import summarize
 from standpipe_bench.synthetic import synthetic
@@ -100,16 +97,3 @@ def test_calls_end_by_their_time_limit() -> None:
     assert {"DEADLINE_EXCEEDED": 10} == figures.errors
     assert figures.latency_ms is not None
     assert figures.latency_ms["p50"] >= 299
-
-
-def test_ctrl_c_ends_a_run_and_keeps_what_was_seen() -> None:
-    with synthetic() as server, drivers(2) as processes:
-        threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-        began = time.monotonic()
-        driven = processes.run(server.source([0.02, 30.0]), Constant(rate=50), Timing(60.0))
-        assert time.monotonic() - began < 30
-        assert driven.partial
-        assert driven.seconds < 30
-        assert {OK, UNFINISHED} == set(driven.records.calls["status"].tolist())
-        # The drivers are ready for more.
-        assert not processes.run(Null(), Closed(1), Timing(0.1)).partial

@@ -17,8 +17,8 @@ from standpipe_bench.cli.options import (
     TimingOptions,
     grouped,
 )
-from standpipe_bench.cli.session import asked, bench, console, fail, said_plainly, show, write
-from standpipe_bench.comparison import METRICS, Change, Rules, in_turns, matched, windows
+from standpipe_bench.cli.session import asked, bench, console, fail, gathered, said_plainly, show, write
+from standpipe_bench.comparison import FEWEST, METRICS, Change, Rules, in_turns, matched, windows
 from standpipe_bench.comparison import compare as hold
 from standpipe_bench.environment import environment
 from standpipe_bench.report.csv import lines
@@ -126,11 +126,14 @@ def _of_servers(
             assert figures is not None  # noqa: S101 - it was measured
             return figures
 
-        before, after = in_turns(rounds, measure, lambda: measuring.partial)
-    changes = hold(before, after, rules, paired=True) if len(before) >= 5 or not measuring.partial else []
+        turns, partial = gathered(in_turns(rounds, measure, lambda: measuring.partial))
+    partial = partial or measuring.partial
+    before, after = zip(*turns, strict=True) if turns else ((), ())
+    # Of a comparison that was broken off, as much as there is to tell.
+    changes = [] if partial and len(turns) < FEWEST else hold(before, after, rules, paired=True)
     settings = asked(calls, schedule, timing, a=addresses[0], b=addresses[1], rounds=rounds)
     found = {"metrics": [asdict(change) for change in changes]}
-    write(Result("compare", environment(), points, measuring.partial, settings, found), output)
-    if measuring.partial:
+    write(Result("compare", environment(), points, partial, settings, found), output)
+    if partial:
         fail("broken off: the result is partial, and marked so", 130)
     return changes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Literal
 
 import typer
@@ -16,11 +17,14 @@ from standpipe_bench.cli.options import (
     numbers,
     slo,
 )
-from standpipe_bench.cli.session import asked, bench, console, finish, said_plainly
-from standpipe_bench.load.schedules import Closed, Schedule
+from standpipe_bench.cli.session import asked, bench, console, finish, gathered, said_plainly
+from standpipe_bench.load.driver import Timing
+from standpipe_bench.load.schedules import Closed, Schedule, Trace
+from standpipe_bench.measure import Bench
 from standpipe_bench.results import Label, Point
 from standpipe_bench.search import Search
-from standpipe_bench.slo import parse
+from standpipe_bench.slo import Slo, parse
+from standpipe_bench.targets import Source
 
 SloOption = Annotated[
     str, typer.Option("--slo", help="What callers expect, as p99<50ms,errors<1%: gives the goodput.")
@@ -39,8 +43,11 @@ def run(
     with said_plainly():
         wanted, source = slo(slo_), target.source()
         plan = schedule.schedule(timing.duration + timing.warm_up, target.seed)
+        length = timing.timing()
+        if isinstance(plan, Trace):
+            length = length.within(plan.seconds)
         with bench(target, timing, output, wanted) as measuring:
-            point = measuring.point({}, source, plan, timing.timing())
+            point = measuring.point({}, source, plan, length)
         settings = asked(target, schedule, timing, slo=slo_)
         finish("run", [point], output, partial=measuring.partial, settings=settings)
 
@@ -61,14 +68,10 @@ def sweep(
     with said_plainly():
         wanted, source = slo(slo_), target.source()
         loads = _loads(concurrency, rate, spread, target.seed)
-        points: list[Point] = []
         with bench(target, timing, output, wanted) as measuring:
-            for labels, plan in loads:
-                points.append(measuring.point(labels, source, plan, timing.timing()))
-                if measuring.partial:
-                    break
+            points, partial = gathered(_sweep(measuring, source, loads, timing.timing()))
         settings = asked(target, timing, concurrency=concurrency, rate=rate, arrivals=spread, slo=slo_)
-        finish("sweep", points, output, partial=measuring.partial, settings=settings)
+        finish("sweep", points, output, partial=partial or measuring.partial, settings=settings)
 
 
 @grouped
@@ -87,22 +90,46 @@ def search(
     """Find the highest rate of calls at which an SLO holds."""
     with said_plainly():
         wanted, source = parse(slo_), target.source()
-        points: list[Point] = []
         looking = Search(start, most, precision)
         with bench(target, timing, output, wanted) as measuring:
-            while (rate := looking.next()) is not None:
+
+            def schedule(rate: float, number: int) -> Schedule:
                 # Other arrivals each time: one lucky seed shall not decide.
-                plan = arrivals(spread, rate, target.seed + len(points))
-                point = measuring.point({"rate": round(rate, 3)}, source, plan, timing.timing())
-                points.append(point)
-                if measuring.partial:
-                    break
-                assert point.figures is not None  # noqa: S101 - it was measured
-                looking.tell(point.figures, wanted)
+                return arrivals(spread, rate, target.seed + number)
+
+            points, partial = gathered(_search(measuring, source, looking, schedule, wanted, timing.timing()))
         found = looking.found() | {"slo": slo_}
         settings = asked(target, timing, start=start, most=most, precision=precision, arrivals=spread)
-        finish("search", points, output, partial=measuring.partial, settings=settings, found=found)
+        partial = partial or measuring.partial
+        finish("search", points, output, partial=partial, settings=settings, found=found)
         console.print(looking.sentence(slo_))
+
+
+def _sweep(
+    measuring: Bench, source: Source, loads: Sequence[tuple[dict[str, Label], Schedule]], timing: Timing
+) -> Iterator[Point]:
+    for labels, plan in loads:
+        yield measuring.point(labels, source, plan, timing)
+        if measuring.partial:
+            return
+
+
+def _search(
+    measuring: Bench,
+    source: Source,
+    looking: Search,
+    schedule: Callable[[float, int], Schedule],
+    slo: Slo,
+    timing: Timing,
+) -> Iterator[Point]:
+    number = 0
+    while (rate := looking.next()) is not None:
+        point = measuring.point({"rate": round(rate, 3)}, source, schedule(rate, number), timing)
+        yield point
+        if measuring.partial or point.figures is None:
+            return
+        looking.tell(point.figures, slo)
+        number += 1
 
 
 def _loads(concurrency: str, rate: str, spread: str, seed: int) -> list[tuple[dict[str, Label], Schedule]]:

@@ -9,10 +9,9 @@ from typing import Annotated
 import typer
 
 from standpipe_bench.cli.options import OutputOptions, grouped, numbers
-from standpipe_bench.cli.session import asked, console, finish, said_plainly
+from standpipe_bench.cli.session import asked, console, finish, gathered, said_plainly
 from standpipe_bench.load.driver import Timing
 from standpipe_bench.progress import live
-from standpipe_bench.results import Point
 
 _PATHS = ("in-process", "served")
 
@@ -60,10 +59,9 @@ def matrix(
         raw = None
         if output.raw is not None:
             raw = stack.enter_context(output.raw.open("w", encoding="utf-8"))
-        points: list[Point] = []
         with live(console) as display:
             measuring = Matrix(plan, display, raw)
-            points += measuring.points()
+            points, partial = gathered(measuring.points())
         settings = asked(
             model=names,
             device=device,
@@ -76,7 +74,7 @@ def matrix(
             duration=duration,
             warm_up=warm_up,
         )
-        finish("matrix", points, output, partial=measuring.partial, settings=settings)
+        finish("matrix", points, output, partial=partial or measuring.partial, settings=settings)
 
 
 def _paths(text: str) -> list[str]:

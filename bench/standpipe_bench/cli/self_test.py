@@ -38,8 +38,8 @@ def self_test(
         found = [checks.trials(slower, trials, rounds, seconds) for slower in (1.1, 1.0) if trials]
         for kind in found:
             console.print(
-                f"B with {kind.slower:.2f} times A's work: called slower in {kind.regressions} of {kind.trials} "
-                f"comparisons (ratios {min(kind.ratios):.3f}–{max(kind.ratios):.3f})"
+                f"B with {kind.slower:.2f} times A's work: called slower in {kind.regressions} of "
+                f"{kind.trials} comparisons (ratios {min(kind.ratios):.3f}–{max(kind.ratios):.3f})"
             )
         sections: dict[str, Sequence[Any]] = {"truth": truths, "overhead": costs, "comparisons": found}
         parts = {name: [asdict(part) for part in section] for name, section in sections.items()}

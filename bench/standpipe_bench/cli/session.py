@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 import typer
@@ -25,6 +25,8 @@ from standpipe_bench.report.csv import lines
 from standpipe_bench.results import Point, Result
 from standpipe_bench.served_model import described_model
 from standpipe_bench.slo import Slo
+
+T = TypeVar("T")
 
 console = Console(soft_wrap=True, highlight=False)
 
@@ -70,6 +72,24 @@ def bench(
             slo=slo,
             model=model,
         )
+
+
+def gathered(measured: Iterator[T]) -> tuple[list[T], bool]:
+    """Points, or rounds, as they are measured, and whether Ctrl-C came between two of them.
+
+    Raises:
+        KeyboardInterrupt: It came before the first.
+    """
+    points: list[T] = []
+    try:
+        # One by one: those that were measured are kept.
+        for point in measured:
+            points.append(point)  # noqa: PERF402
+    except KeyboardInterrupt:
+        if not points:
+            raise
+        return points, True
+    return points, False
 
 
 def finish(

@@ -40,6 +40,18 @@ class Timing:
         """Both together."""
         return self.warm_up + self.duration
 
+    def within(self, seconds: float) -> Timing:
+        """No longer than there are calls to make.
+
+        Raises:
+            ValueError: They end before the warm-up does.
+        """
+        if seconds <= self.warm_up:
+            raise ValueError(
+                f"the calls end after {seconds:.3g} s, within the {self.warm_up:g} s of --warm-up"
+            )
+        return Timing(min(self.duration, seconds - self.warm_up), self.warm_up)
+
 
 class Driver:
     """One run of a schedule by one event loop.
