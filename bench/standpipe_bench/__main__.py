@@ -1,5 +1,6 @@
 """``standpipe-bench`` on the command line, also where only the light client is installed."""
 
+import signal
 import sys
 
 
@@ -9,6 +10,8 @@ def main() -> None:
         from standpipe_bench.cli import app
     except ModuleNotFoundError as error:
         sys.exit(f"standpipe-bench: needs {error.name}: pip install 'standpipe[bench]'")
+    # Whoever ends it so, such as a time limit, wants what was measured as well.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     app()
 
 

@@ -8,7 +8,8 @@ mustn't decide. Not aware of how rounds are measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -137,8 +138,9 @@ def sample(figures: Figures) -> Sample:
     Raises:
         ValueError: Nothing was answered.
     """
-    if figures.latency_ms is None or not figures.answered:
-        raise ValueError(f"no call was answered: {figures.errors or 'none was due'}")
+    if figures.latency_ms is None or not figures.calls_per_second:
+        why = figures.errors or "give it a longer --duration"
+        raise ValueError(f"no call was answered within the {figures.seconds:.3g} s that count: {why}")
     times = figures.latency_ms
     return {"p50": times["p50"], "p99": times["p99"], "calls/s": figures.calls_per_second}
 
@@ -152,21 +154,35 @@ def windows(figures: Figures) -> list[Sample]:
     ]
 
 
+def errors(figures: Iterable[Figures]) -> float:
+    """Share of the calls that failed, of all that ended."""
+    every = list(figures)
+    ended = sum(one.calls - one.unfinished for one in every)
+    return sum(sum(one.errors.values()) for one in every) / ended if ended else 0.0
+
+
 def matched(a: Result, b: Result) -> list[tuple[Point, Point]]:
-    """The points that both results measured with the same labels.
+    """The points that both results measured alike, and in which there are enough calls to tell.
 
     Raises:
         ValueError: There are none.
     """
-    others = {tuple(sorted(point.labels.items())): point for point in b.points if point.figures}
-    pairs = [
-        (point, others[key])
-        for point in a.points
-        if point.figures and (key := tuple(sorted(point.labels.items()))) in others
-    ]
+    others = {_key(point): point for point in b.points if _told(point)}
+    pairs = [(point, others[_key(point)]) for point in a.points if _told(point) and _key(point) in others]
     if not pairs:
-        raise ValueError("the results have no measured point in common: their labels differ")
+        raise ValueError(
+            "the results have no point in common: their labels, targets or schedules differ, or calls are few"
+        )
     return pairs
+
+
+def _key(point: Point) -> str:
+    schedule = {name: value for name, value in point.schedule.items() if name != "seed"}
+    return json.dumps([point.labels, point.target, schedule], sort_keys=True)
+
+
+def _told(point: Point) -> bool:
+    return point.figures is not None and len(windows(point.figures)) >= FEWEST
 
 
 def _change(

@@ -68,6 +68,9 @@ class Bench:
         self.display.begin(_title(source, labels), timing.seconds)
         with Usage(self.pid) as usage:
             driven = self.drivers.run(source, schedule, timing, self.display.tick)
+        if driven.partial and driven.seconds <= timing.warm_up:
+            # Nothing that counts: the points before it do.
+            raise KeyboardInterrupt
         end = driven.begin + driven.seconds
         used = usage.used(min(driven.begin + timing.warm_up, end), end)
         self.partial = driven.partial

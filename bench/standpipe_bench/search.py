@@ -6,6 +6,7 @@ once more, because the best of many noisy figures is better than it deserves.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from standpipe_bench.slo import Slo
@@ -13,6 +14,14 @@ from standpipe_bench.statistics import Figures
 
 KEEPS_UP = 0.95
 """Share of the offered calls that must be answered in the counted time: below it a queue grows."""
+
+
+def keeps_up(figures: Figures) -> bool:
+    """Whether no queue grew, beyond what chance alone lets the calls under way differ at both ends."""
+    offered = figures.offered_per_second * figures.seconds
+    short = offered - figures.calls_per_second * figures.seconds
+    under_way = figures.offered_per_second * (figures.latency_ms or {"mean": 0.0})["mean"] / 1e3
+    return bool(short <= (1 - KEEPS_UP) * offered + 2 * (2 * under_way) ** 0.5)
 
 
 class Search:
@@ -41,11 +50,12 @@ class Search:
     def tell(self, figures: Figures, slo: Slo) -> None:
         """What the rate that ``next`` gave has shown."""
         assert self._rate is not None  # noqa: S101 - it was asked for
-        if figures.driver.bottleneck:
-            # What a driver can't send says nothing of the server.
+        if figures.driver.bottleneck and slo.holds(replace(figures, latency_ms=figures.service_ms)):
+            # What a driver can't send says nothing of the server; but a server that is too slow even counted
+            # from the sending is, and then it is its calls under way that keep others from being sent.
             self._ended = f"the driver can't send {self._rate:,.4g} calls/s in time: give it more --processes"
             return
-        held = slo.holds(figures) and figures.calls_per_second >= KEEPS_UP * figures.offered_per_second
+        held = slo.holds(figures) and keeps_up(figures)
         if not held:
             # Where it had held before that was luck.
             self._holding = [rate for rate in self._holding if rate < self._rate]
@@ -70,6 +80,8 @@ class Search:
             return f"{self._ended}{best}"
         if not self._best():
             return f"no rate holds {slo}"
+        if self._confirmed and self._failed is None:
+            return f"{self._best():,.4g} calls/s, the most that was to be tried, holds {slo}"
         again = "" if self._confirmed else ", not confirmed"
         return f"{self._best():,.4g} calls/s is the highest rate that holds {slo}{again}"
 

@@ -23,16 +23,23 @@ def described_model(connection: Connection, rpc: str, name: str) -> dict[str, An
         name: The model's; empty for the default one.
     """
     try:
-        contract.find(rpc)
+        wanted = contract.find(rpc).full_name
     except LookupError:
         return {}
     with connection.blocking_channel() as channel:
         stub = models_pb2_grpc.ModelServiceStub(channel)
         try:
-            found = stub.ListModels(models_pb2.ListModelsRequest(), timeout=_SECONDS).models
+            tasks = stub.ListTasks(models_pb2.ListTasksRequest(), timeout=_SECONDS).tasks
+            models = stub.ListModels(models_pb2.ListModelsRequest(), timeout=_SECONDS).models
         except grpc.RpcError:
             # Not ours, or not ready: whoever measures will find out.
             return {}
-    chosen = [model for model in found if model.name == name] if name else list(found)
-    # Of several it can't be known from here which is the default.
-    return MessageToDict(chosen[0], preserving_proto_field_name=True) if len(chosen) == 1 else {}
+    answering = name or next((task.served_model for task in tasks if task.rpc == wanted), "")
+    return next(
+        (
+            MessageToDict(model, preserving_proto_field_name=True)
+            for model in models
+            if model.name == answering
+        ),
+        {},
+    )

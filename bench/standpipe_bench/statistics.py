@@ -1,9 +1,10 @@
 """From records to figures.
 
 Latency counts from the scheduled moment, of calls that were due in the counted time; throughput counts what
-was answered in it. A call that its deadline cut off, or that was given up when a run was broken off, took at
-least as long: it counts with that, because leaving it out would flatter the server. Errors that come back at
-once are counted, and not timed.
+was answered in it, in a closed loop also the part of a call that lies in it: whole calls would make figures
+jump where they are few. A call that its deadline cut off, or that was given up when a run was broken off,
+took at least as long: it counts with that, because leaving it out would flatter the server. Errors that
+come back at once are counted, and not timed.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ latency. Where more than the last share of calls was late, the driver was the bo
 
 BUSY = 0.95
 """Processor cores that a driver keeps busy when it can hardly do more."""
+
+_CUT_OFF = (DEADLINE_EXCEEDED, UNFINISHED)
+_TIMED = (OK, *_CUT_OFF)
+"""What took a time that is known, or at least so long."""
 
 Times = npt.NDArray[np.float64]
 Milliseconds = dict[str, float]
@@ -86,7 +91,7 @@ class Figures:
         calls: Due in that time.
         answered: Of them, with OK.
         errors: Of them, by status.
-        unfinished: Of them, given up when the run was broken off.
+        unfinished: Of them, given up when the run was broken off, or never sent.
         calls_per_second: Answered in the counted time.
         items_per_second: Their inputs.
         offered_per_second: Calls that were due.
@@ -102,6 +107,7 @@ class Figures:
         windows: The counted time in parts.
         steady: Whether throughput and median latency of the last three windows are within 10 % of their mean.
         driver: How well the tool kept to the schedule.
+        details: What the server said with its first error, by status.
         histogram: The latencies in microseconds as an encoded HdrHistogram (V2, base64).
     """
 
@@ -114,6 +120,7 @@ class Figures:
     items_per_second: float
     offered_per_second: float
     driver: DriverFigures
+    details: dict[str, str] = field(default_factory=dict)
     read_per_second: float | None = None
     written_per_second: float | None = None
     goodput: float | None = None
@@ -158,24 +165,27 @@ def summarize(
     seconds = max(end - begin, 1e-9)
     due = _between(calls["scheduled"], begin, end)
     ended = _between(calls["last"], begin, end) & (calls["status"] == OK)
+    done = _parts(calls, begin, end) if closed else ended
     status = calls["status"][due]
-    timed = due & np.isin(calls["status"], (OK, DEADLINE_EXCEEDED, UNFINISHED))
+    known = np.isin(calls["status"], _TIMED)
+    timed = due & known
     latency = calls["last"][timed] - calls["scheduled"][timed]
     histogram = _histogram(latency)
     figures = milliseconds(histogram)
-    windows = _windows(records, begin, end)
+    windows = _windows(calls[known], begin, end)
     return Figures(
         seconds=seconds,
         calls=int(due.sum()),
         answered=int((status == OK).sum()),
         errors=_errors(status),
+        details={STATUSES[number]: text for number, text in records.details.items()},
         unfinished=int((status == UNFINISHED).sum()),
-        calls_per_second=float(ended.sum() / seconds),
-        items_per_second=float(calls["items"][ended].sum() / seconds),
+        calls_per_second=float(done.sum() / seconds),
+        items_per_second=float((calls["items"] * done).sum() / seconds),
         offered_per_second=float(due.sum() / seconds),
-        read_per_second=_rate(calls["read"][ended], seconds),
-        written_per_second=_written(records, begin, end),
-        goodput=None if good_ms is None else _good(calls[ended], good_ms, seconds),
+        read_per_second=_rate(calls["read"] * done, seconds),
+        written_per_second=_written(records, done, begin, end),
+        goodput=None if good_ms is None else _good(calls, done, good_ms, seconds),
         latency_ms=figures,
         service_ms=_milliseconds(calls["last"][timed] - calls["sent"][timed]),
         first_ms=_first(records, due),
@@ -202,20 +212,29 @@ def steady(windows: Sequence[Window]) -> bool:
     last = windows[-3:]
     if len(last) < 3 or any(window.p50 is None for window in last):
         return False
-    return all(
-        abs(figure - mean) <= STEADY * mean
-        for figures in (
-            [window.calls_per_second for window in last],
-            [window.p50 for window in last if window.p50 is not None],
-        )
-        for mean in [sum(figures) / 3]
-        for figure in figures
-    )
+    width = last[1].start - last[0].start
+    rates, medians = [one.calls_per_second for one in last], [one.p50 for one in last if one.p50 is not None]
+    # Random arrivals alone scatter counts by their roots.
+    chance = 3 * (sum(rates) / 3 / width) ** 0.5
+    return _level(rates, chance) and _level(medians)
+
+
+def _level(figures: Sequence[float], least: float = 0.0) -> bool:
+    mean = sum(figures) / len(figures)
+    return all(abs(figure - mean) <= max(STEADY * mean, least) for figure in figures)
 
 
 def _between(times: Times, begin: float, end: float) -> npt.NDArray[np.bool_]:
     within: npt.NDArray[np.bool_] = (times >= begin) & (times < end)
     return within
+
+
+def _parts(calls: npt.NDArray[Any], begin: float, end: float) -> Times:
+    """Of each answered call the part that lies in the time: whole calls would jump where they are few."""
+    within = np.minimum(calls["last"], end) - np.maximum(calls["sent"], begin)
+    took = np.maximum(calls["last"] - calls["sent"], 1e-9)
+    parts: Times = np.where(calls["status"] == OK, np.clip(within, 0.0, None) / took, 0.0)
+    return parts
 
 
 def _errors(status: npt.NDArray[np.uint8]) -> dict[str, int]:
@@ -250,17 +269,16 @@ def _curve(histogram: HdrHistogram) -> list[tuple[float, float]]:
 
 
 def _rate(amounts: npt.NDArray[Any], seconds: float) -> float | None:
-    total = int(amounts.sum())
+    total = float(amounts.sum())
     return total / seconds if total else None
 
 
-def _written(records: Records, begin: float, end: float) -> float | None:
+def _written(records: Records, done: npt.NDArray[Any], begin: float, end: float) -> float | None:
     """Tokens a second; a stream's are spread over its messages, so that only those in the time count."""
     calls = records.calls
     streams = records.streams()
     if not streams:
-        ended = _between(calls["last"], begin, end) & (calls["status"] == OK)
-        return _rate(calls["written"][ended], end - begin)
+        return _rate(calls["written"] * done, end - begin)
     written = sum(
         count * _between(times, begin, end).sum() / len(times)
         for count, times in zip(calls["written"].tolist(), streams, strict=True)
@@ -269,15 +287,19 @@ def _written(records: Records, begin: float, end: float) -> float | None:
     return float(written / (end - begin)) if written else None
 
 
-def _good(answered: npt.NDArray[Any], good_ms: float, seconds: float) -> float:
-    return float(((answered["last"] - answered["scheduled"]) * 1e3 <= good_ms).sum() / seconds)
+def _good(calls: npt.NDArray[Any], done: npt.NDArray[Any], good_ms: float, seconds: float) -> float:
+    within = (calls["last"] - calls["scheduled"]) * 1e3 <= good_ms
+    return float((within * done).sum() / seconds)
 
 
 def _first(records: Records, due: npt.NDArray[np.bool_]) -> Milliseconds | None:
     if not len(records.times):
         return None
-    calls = records.calls[due & (records.calls["messages"] > 0)]
-    return _milliseconds(calls["first"] - calls["scheduled"])
+    # One that was cut off before its first message waited for it until then.
+    cut = (records.calls["messages"] == 0) & np.isin(records.calls["status"], _CUT_OFF)
+    calls = records.calls[due & ((records.calls["messages"] > 0) | cut)]
+    first = np.where(calls["messages"] > 0, calls["first"], calls["last"])
+    return _milliseconds(first - calls["scheduled"])
 
 
 def _gaps(records: Records, begin: float, end: float) -> Milliseconds | None:
@@ -293,15 +315,15 @@ def _counts(sizes: npt.NDArray[np.uint32]) -> dict[int, int]:
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
-def _windows(records: Records, begin: float, end: float) -> list[Window]:
-    calls = records.calls[records.calls["status"] == OK]
+def _windows(calls: npt.NDArray[Any], begin: float, end: float) -> list[Window]:
+    answered = calls["last"][calls["status"] == OK]
     latency = (calls["last"] - calls["scheduled"]) * 1e3
     edges = np.linspace(begin, end, WINDOWS + 1)
     found = []
     for low, high in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
         times = latency[_between(calls["scheduled"], low, high)]
         p50, p99 = np.percentile(times, [50, 99]).tolist() if len(times) else (None, None)
-        rate = float(_between(calls["last"], low, high).sum() / max(high - low, 1e-9))
+        rate = float(_between(answered, low, high).sum() / max(high - low, 1e-9))
         found.append(Window(low - begin, rate, p50, p99))
     return found
 

@@ -96,7 +96,10 @@ def synthetic(*, stall: float = 0.0, period: float = 10.0, slower: float = 1.0) 
     options = {"first": first, "stall": stall, "period": period, "slower": slower}
     flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
     command = [sys.executable, "-m", "standpipe_bench.synthetic", *flags]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    # Ctrl-C is for whoever asked: it ends this one with the context.
+    process = subprocess.Popen(  # noqa: S603
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         assert process.stdout is not None  # noqa: S101 - it was asked for
         address = process.stdout.readline().strip()

@@ -12,6 +12,7 @@ from standpipe_bench.comparison import (
     Rules,
     Sample,
     compare,
+    errors,
     in_turns,
     matched,
     sample,
@@ -123,7 +124,7 @@ def test_a_round_that_is_broken_off_does_not_count() -> None:
 
 
 def test_a_round_without_an_answer_is_no_round() -> None:
-    nothing = replace(figures(), latency_ms=None, answered=0, errors={"UNAVAILABLE": 9})
+    nothing = replace(figures(), calls_per_second=0.0, errors={"UNAVAILABLE": 9})
     with pytest.raises(ValueError, match=r"no call was answered.*UNAVAILABLE"):
         sample(nothing)
 
@@ -140,5 +141,19 @@ def test_points_are_matched_by_their_labels() -> None:
 
     pairs = matched(result(1, 2, 4), result(2, 4, 8))
     assert [({"concurrency": 2},) * 2, ({"concurrency": 4},) * 2] == [(a.labels, b.labels) for a, b in pairs]
-    with pytest.raises(ValueError, match="no measured point in common"):
+    with pytest.raises(ValueError, match="no point in common"):
         matched(result(1), result(2))
+
+
+def test_different_loads_are_not_compared() -> None:
+    closed, opened = (
+        Result("run", {}, [Point({}, "a.B.C", {"kind": kind}, figures())]) for kind in ("closed", "poisson")
+    )
+    with pytest.raises(ValueError, match="no point in common"):
+        matched(closed, opened)
+
+
+def test_failing_fast_is_counted_apart() -> None:
+    failing = replace(figures(), errors={"RESOURCE_EXHAUSTED": 250})
+    assert 0.125 == errors([failing, figures()])
+    assert 0.0 == errors([])

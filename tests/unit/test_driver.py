@@ -144,3 +144,31 @@ def test_raw_records_are_lines_that_leave_out_what_never_came() -> None:
     (line,) = records.lines()
     assert ("UNFINISHED", 0.5, 2) == (line["status"], line["scheduled"], line["items"])
     assert "first" not in line
+
+
+def test_a_driver_without_a_message_has_its_place_in_the_order() -> None:
+    def row(due: float, messages: int) -> tuple[float, ...]:
+        return (due, due, due, due + 1, OK, 1, 0, messages, 0, 0, 0)
+
+    merged = Records.merged([Records.of([row(0.0, 0), row(0.2, 0)]), Records.of([row(0.1, 1)], [1.1])])
+    assert [[], [1.1], []] == [stream.tolist() for stream in merged.streams()]
+
+
+async def test_what_was_due_and_never_sent_is_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_OUTSTANDING", 3)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.3, stop.set)
+    records = await Driver(Target(seconds=30), Constant(rate=100), Timing(0.1)).run(stop=stop)
+    assert 10 == len(records.calls)
+    assert {UNFINISHED} == set(records.calls["status"].tolist())
+
+
+async def test_nobody_rests_after_the_end() -> None:
+    began = time.perf_counter()
+    await Driver(Target(), Closed(1, pause=30), Timing(0.1)).run()
+    assert time.perf_counter() - began < 15
+
+
+def test_what_was_said_first_with_an_error_stays() -> None:
+    parts = [Records.of([], (), {13: "first"}), Records.of([], (), {13: "second", 14: "gone"})]
+    assert {13: "first", 14: "gone"} == Records.merged(parts).details

@@ -52,8 +52,8 @@ def test_the_warm_up_and_what_comes_after_do_not_count() -> None:
     rows = [row(0.9, 9.0), row(1.0, 0.5), row(1.9, 0.5), row(2.0, 9.0)]
     found = summarize(Records.of(rows), 1.0, 2.0, closed=True)
     assert (2, 2, 2.0) == (found.calls, found.answered, found.offered_per_second)
-    # Due in the time, answered after it: its latency counts, as throughput it doesn't.
-    assert 1.0 == found.calls_per_second
+    # Of those that began before it, or ended after it, the part that lies in it.
+    assert pytest.approx(1 + 1 / 9 + 0.1 / 0.5) == found.calls_per_second
     assert found.latency_ms is not None
     assert 500 == pytest.approx(found.latency_ms["max"], rel=2e-3)
 
@@ -161,8 +161,10 @@ def test_a_closed_loop_is_bound_by_its_driver_where_that_is_busy_all_the_time() 
 @pytest.mark.parametrize(
     ("rates", "medians", "expected"),
     [
-        ([50, 100, 104, 97], [9, 5, 5.2, 4.9], True),
-        ([100, 100, 125, 97], [5, 5, 5, 5], False),
+        ([5000, 10000, 10400, 9700], [9, 5, 5.2, 4.9], True),
+        ([10000, 10000, 12500, 9700], [5, 5, 5, 5], False),
+        # Of few calls chance alone makes one window have a quarter more.
+        ([100, 100, 125, 97], [5, 5, 5, 5], True),
         ([100, 100, 100, 100], [5, 5, 7, 5], False),
         ([100, 100, 100, 100], [5, 5, None, 5], False),
         ([100, 100], [5, 5], False),
@@ -182,3 +184,35 @@ def test_windows_cut_the_counted_time() -> None:
     assert [float(n) for n in range(10)] == [window.start for window in found.windows]
     assert found.windows[0].p50 == pytest.approx(2, rel=0.01)
     assert found.windows[9].p50 == pytest.approx(102, rel=0.01)
+
+
+def test_windows_know_what_was_cut_off() -> None:
+    rows = [
+        row(n / 100, 5.0 if n % 3 == 0 else 0.02, status=DEADLINE_EXCEEDED * (n % 3 == 0)) for n in range(900)
+    ]
+    found = figures(rows, end=9.0)
+    assert all(window.p99 is not None and window.p99 > 4999 for window in found.windows)
+
+
+def test_a_stream_that_never_began_waited_for_its_first_message_until_it_was_cut_off() -> None:
+    nan = float("nan")
+    rows = [
+        (1.0, 1.0, 1.2, 1.5, OK, 1, 0, 2, 0, 0, 0),
+        (1.0, 1.0, nan, 5.0, DEADLINE_EXCEEDED, 1, 0, 0, 0, 0, 0),
+    ]
+    found = figures(rows, [1.2, 1.5])
+    assert found.first_ms is not None
+    assert 4000 == pytest.approx(found.first_ms["max"], rel=2e-3)
+
+
+@pytest.mark.parametrize("latency", [0.55, 0.7, 0.9])
+def test_the_throughput_of_a_lone_caller_does_not_jump_with_whole_calls(latency: float) -> None:
+    found = figures([row(n * latency, latency) for n in range(10)], end=3.0, closed=True)
+    assert 1 / latency == pytest.approx(found.calls_per_second)
+
+
+def test_what_was_said_with_an_error_is_kept() -> None:
+    invalid = STATUSES.index("INVALID_ARGUMENT")
+    records = Records.of([row(1.0, 0.1, status=invalid)], (), {invalid: "texts is empty"})
+    found = summarize(records, 0.0, 2.0, closed=True)
+    assert {"INVALID_ARGUMENT": "texts is empty"} == found.details

@@ -92,7 +92,7 @@ def test_figures_have_three_digits(value: float | None, expected: str) -> None:
 
 
 def test_every_point_is_a_line_of_values() -> None:
-    head, *rows = lines(samples.matrix())
+    head, *rows = lines([("m", samples.matrix())])
     assert len(samples.matrix().points) == len(rows)
     assert {"model", "device", "absent", "latency_p99.9_ms", "errors"} <= set(head.strip().split(","))
     assert any("no XPU device" in row for row in rows)

@@ -13,6 +13,7 @@ from standpipe_bench.cli.options import (
     TargetOptions,
     TimingOptions,
     arrivals,
+    counts,
     grouped,
     numbers,
     slo,
@@ -136,6 +137,5 @@ def _loads(concurrency: str, rate: str, spread: str, seed: int) -> list[tuple[di
     if bool(concurrency) == bool(rate):
         raise ValueError("give either --concurrency 1,2,4,8 or --rate 100,200,400")
     if concurrency:
-        callers = [int(number) for number in numbers(concurrency, "--concurrency")]
-        return [({"concurrency": number}, Closed(number)) for number in callers]
+        return [({"concurrency": number}, Closed(number)) for number in counts(concurrency, "--concurrency")]
     return [({"rate": number}, arrivals(spread, number, seed)) for number in numbers(rate, "--rate")]

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from standpipe_bench.cli.options import OutputOptions, grouped, numbers
+from standpipe_bench.cli.options import OutputOptions, counts, grouped
 from standpipe_bench.cli.session import asked, console, finish, gathered, said_plainly
 from standpipe_bench.load.driver import Timing
 from standpipe_bench.progress import live
@@ -39,7 +39,7 @@ def matrix(
     """Measure device × backend × dtype × batch × length, in-process and served; absent cells say why."""
     with said_plainly(), ExitStack() as stack:
         # Imported here: it needs the server's backends, which `run` does without.
-        from standpipe_bench.in_process.machine import setups
+        from standpipe_bench.in_process.machine import rpc_for, setups
         from standpipe_bench.in_process.target import model_spec
         from standpipe_bench.matrix import Matrix, Plan, Shape
 
@@ -48,17 +48,19 @@ def matrix(
             models=[model_spec(name) for name in names],
             setups=setups(device.split(","), backend.split(","), dtype.split(",")),
             shapes=[
-                Shape(int(inputs), int(length))
-                for length, inputs in product(numbers(words, "--words"), numbers(batch, "--batch"))
+                Shape(inputs, length)
+                for length, inputs in product(counts(words, "--words"), counts(batch, "--batch"))
             ],
             paths=_paths(path),
             timing=Timing(duration, warm_up),
             new_tokens=new_tokens,
             seed=seed,
         )
-        raw = None
-        if output.raw is not None:
-            raw = stack.enter_context(output.raw.open("w", encoding="utf-8"))
+        for one in plan.models:
+            # One that nothing can be asked of is better known before than amid the measurements.
+            rpc_for(one.tasks[0])
+        output.make_folders()
+        raw = stack.enter_context(output.raw_file())
         with live(console) as display:
             measuring = Matrix(plan, display, raw)
             points, partial = gathered(measuring.points())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import math
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import IO, Annotated, Any, Literal, get_type_hints
 
 import typer
 from google.protobuf.descriptor import MethodDescriptor
@@ -193,10 +196,39 @@ class OutputOptions:
         int | None, typer.Option(help="Process whose CPU and memory count; found by --address unless given.")
     ] = None
 
+    def make_folders(self) -> None:
+        """Of what is to be written: that one can't be made is better known before than afterwards.
+
+        Raises:
+            OSError: One can't.
+        """
+        for path in (self.json, self.csv, self.html, self.raw):
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def raw_file(self) -> Iterator[IO[str] | None]:
+        """Where raw records go; None where nobody asked for them."""
+        if self.raw is None:
+            yield None
+            return
+        with self.raw.open("w", encoding="utf-8") as file:
+            yield file
+
 
 def arrivals(kind: str, rate: float, seed: int) -> Schedule:
     """An open loop of one rate."""
+    if not math.isfinite(rate):
+        raise ValueError(f"{rate} calls a second aren't a rate")
     return Constant(rate=rate) if kind == "constant" else Poisson(rate=rate, seed=seed)
+
+
+def counts(text: str, option: str) -> tuple[int, ...]:
+    """Whole numbers from 1 on, with commas between; raises as ``numbers`` does."""
+    found = numbers(text, option)
+    if any(number != int(number) for number in found):
+        raise ValueError(f"{option} {text!r}: write whole numbers with commas between, as 1,8,32")
+    return tuple(map(int, found))
 
 
 def numbers(text: str, option: str) -> tuple[float, ...]:
@@ -209,7 +241,7 @@ def numbers(text: str, option: str) -> tuple[float, ...]:
         found = tuple(float(part) for part in text.split(","))
     except ValueError:
         found = ()
-    if not found or min(found) <= 0:
+    if not found or not all(0 < number < math.inf for number in found):
         raise ValueError(f"{option} {text!r}: write positive numbers with commas between, as 10,50,100")
     return found
 
@@ -262,6 +294,7 @@ def _parameters(group: type) -> list[inspect.Parameter]:
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
-    if not colon or not name.strip():
-        raise ValueError(f"--header {text!r}: write name:value")
-    return name.strip().lower(), value.strip()
+    name = name.strip().lower()
+    if not colon or not re.fullmatch(r"[0-9a-z_.-]+", name) or name.endswith("-bin"):
+        raise ValueError(f"--header {text!r}: write name:value; a name has no blanks, and its value is text")
+    return name, value.strip()

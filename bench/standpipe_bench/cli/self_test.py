@@ -17,7 +17,7 @@ from standpipe_bench.report.cells import number, table
 
 def self_test(
     trials: Annotated[int, typer.Option(min=0, help="Comparisons of each kind; 0 to leave them out.")] = 3,
-    rounds: Annotated[int, typer.Option(min=5, help="Of a comparison.")] = 30,
+    rounds: Annotated[int, typer.Option(min=10, help="Of a comparison.")] = 30,
     seconds: Annotated[float, typer.Option(min=0.1, help="Of a round.")] = 0.25,
     output: Annotated[Path | None, typer.Option("--json", help="Write the result here too.")] = None,
 ) -> None:

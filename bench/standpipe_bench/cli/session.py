@@ -28,6 +28,9 @@ from standpipe_bench.slo import Slo
 
 T = TypeVar("T")
 
+_FAULTS = (ValueError, LookupError, RuntimeError, OSError, grpc.RpcError)
+"""What options, files and the other side do wrong."""
+
 console = Console(soft_wrap=True, highlight=False)
 
 
@@ -39,7 +42,7 @@ def said_plainly() -> Iterator[None]:
     except typer.Exit:
         # A RuntimeError too, but one that has been said.
         raise
-    except (ValueError, LookupError, RuntimeError, OSError, grpc.RpcError) as error:
+    except _FAULTS as error:
         fail(str(error), 2)
     except KeyboardInterrupt:
         fail("broken off before anything was measured", 130)
@@ -57,12 +60,10 @@ def bench(
 ) -> Iterator[Bench]:
     """Drivers, a display and whatever else measurements of one target share."""
     server = target.server
+    output.make_folders()
     with ExitStack() as stack:
         pid = output.server_pid or (pid_listening(server) if server else None)
-        raw = None
-        if output.raw is not None:
-            output.raw.parent.mkdir(parents=True, exist_ok=True)
-            raw = stack.enter_context(output.raw.open("w", encoding="utf-8"))
+        raw = stack.enter_context(output.raw_file())
         model = described_model(target.connection(server), target.rpc, target.model) if server else {}
         yield Bench(
             drivers=stack.enter_context(drivers(timing.processes)),
@@ -75,10 +76,10 @@ def bench(
 
 
 def gathered(measured: Iterator[T]) -> tuple[list[T], bool]:
-    """Points, or rounds, as they are measured, and whether Ctrl-C came between two of them.
+    """Points, or rounds, as they are measured, and whether something broke them off.
 
     Raises:
-        KeyboardInterrupt: It came before the first.
+        KeyboardInterrupt: It came before the first; so do what ``said_plainly`` says.
     """
     points: list[T] = []
     try:
@@ -88,6 +89,11 @@ def gathered(measured: Iterator[T]) -> tuple[list[T], bool]:
     except KeyboardInterrupt:
         if not points:
             raise
+        return points, True
+    except _FAULTS as error:
+        if not points:
+            raise
+        print(f"standpipe-bench: {error}", file=sys.stderr)
         return points, True
     return points, False
 
@@ -105,6 +111,9 @@ def finish(
     result = Result(command, environment(), points, partial, settings, found or {})
     show(result)
     write(result, output)
+    figures = [point.figures for point in points if point.figures]
+    if figures and not any(one.answered for one in figures):
+        fail("no call was answered", 2)
     if partial:
         fail("broken off: the result is partial, and marked so", 130)
     return result
@@ -123,12 +132,11 @@ def write(result: Result, output: OutputOptions) -> None:
     if output.json is not None:
         result.write(output.json)
     texts: list[tuple[Any, Callable[[], str]]] = [
-        (output.csv, lambda: "".join(lines(result))),
+        (output.csv, lambda: "".join(lines([(result.command, result)]))),
         (output.html, lambda: _page(result, output)),
     ]
     for path, text in texts:
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text(), encoding="utf-8")
     for path in (output.json, output.csv, output.html, output.raw):
         if path is not None:
@@ -147,10 +155,17 @@ def asked(*groups: Any, **others: Any) -> dict[str, Any]:
     """Options as results hold them: those that say anything, paths as text."""
     values = {name: value for group in groups for name, value in asdict(group).items()} | others
     return {
-        name: str(value) if not isinstance(value, int | float | list) else value
+        name: [_told(name, one) for one in value] if isinstance(value, list) else _told(name, value)
         for name, value in values.items()
-        if value not in (None, "", False, [])
+        if value is not None and value is not False and value not in ("", [])
     }
+
+
+def _told(name: str, value: Any) -> str | int | float:
+    # What a header holds may be a secret; a result is passed around.
+    if name == "header":
+        return f"{str(value).partition(':')[0]}:…"
+    return value if isinstance(value, int | float) else str(value)
 
 
 def _page(result: Result, output: OutputOptions) -> str:

@@ -67,6 +67,8 @@ class InProcess:
             raise RuntimeError(str(error)) from None
         except KeyError:
             raise RuntimeError(f"{self.rpc} is no task of a model: it can't be called in-process") from None
+        if _model_task(self.rpc) not in self.spec.tasks:
+            raise RuntimeError(f"{' and '.join(self.spec.tasks)} isn't what {self.rpc} needs a model for")
         if model.generator is not None:
             yield _Engine(model.generator, calls, streaming=self.streaming)
             return
@@ -120,6 +122,12 @@ def _decoders() -> Mapping[str, _Decode]:
     return {task.rpc: unary(task) for task in TASKS} | {task.rpc: stream(task) for task in STREAM_TASKS}
 
 
+def _model_task(rpc: str) -> str | None:
+    """What a model must be there for to serve an RPC."""
+    served = {task.rpc: task for task in TASKS} | {stream.rpc: stream.task for stream in STREAM_TASKS}
+    return served[rpc].model_task
+
+
 class _Runners:
     """A model that answers batches: each runner on a thread of its own."""
 
@@ -146,8 +154,9 @@ class _Runners:
             outcomes = await loop.run_in_executor(thread, lambda: _run(mine, calls, alone))
         finally:
             self._idle.put_nowait((mine, thread))
-        if any(isinstance(outcome, Exception) for outcome in outcomes):
-            return Answer(status=_INTERNAL, items=len(calls))
+        for outcome in outcomes:
+            if isinstance(outcome, Exception):
+                return Answer(status=_INTERNAL, items=len(calls), detail=str(outcome))
         read = sum(outcome.tokens for outcome in outcomes if isinstance(outcome, Output))
         return Answer(items=len(calls), batch=len(calls), read=read)
 
@@ -175,10 +184,10 @@ class _Engine:
             async with asyncio.TaskGroup() as texts:
                 for call in calls:
                     texts.create_task(self._write(call, answer, times))
-        except* InvalidInputError:
-            answer.status = _INVALID_ARGUMENT
-        except* Exception:  # a target tells, it doesn't raise
-            answer.status = _INTERNAL
+        except* InvalidInputError as errors:
+            answer.status, answer.detail = _INVALID_ARGUMENT, str(errors.exceptions[0])
+        except* Exception as errors:  # a target tells, it doesn't raise
+            answer.status, answer.detail = _INTERNAL, str(errors.exceptions[0])
         if self._streaming:
             answer.times = times
             answer.first = times[0] if times else math.nan

@@ -7,6 +7,7 @@ the tool's own slowness for the server's. Not aware of other processes, nor of f
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -46,11 +47,12 @@ class Timing:
         Raises:
             ValueError: They end before the warm-up does.
         """
-        if seconds <= self.warm_up:
+        if seconds < self.warm_up:
             raise ValueError(
                 f"the calls end after {seconds:.3g} s, within the {self.warm_up:g} s of --warm-up"
             )
-        return Timing(min(self.duration, seconds - self.warm_up), self.warm_up)
+        # The last call is due then.
+        return Timing(min(self.duration, math.nextafter(seconds - self.warm_up, math.inf)), self.warm_up)
 
 
 class Driver:
@@ -74,6 +76,9 @@ class Driver:
         self._begin = 0.0
         self._rows: list[tuple[Any, ...]] = []
         self._times: list[float] = []
+        self._details: dict[int, str] = {}
+        self._due: list[float] = []
+        self._sent = 0
         self._room = asyncio.Semaphore(MOST_OUTSTANDING)
 
     async def run(self, begin: float | None = None, stop: asyncio.Event | None = None) -> Records:
@@ -96,17 +101,18 @@ class Driver:
         if not work.cancelled():
             # What is wrong with a target isn't a figure.
             work.result()
-        return Records.of(self._rows, self._times)
+        self._give_up()
+        return Records.of(self._rows, self._times, self._details)
 
     def seen(self, since: int = 0) -> list[tuple[Any, ...]]:
         """The calls that have ended so far, from a number on, as ``CALL`` has them."""
         return self._rows[since:]
 
     async def _open(self) -> None:
-        arrivals = cast("OpenSchedule", self._schedule).arrivals(self._timing.seconds).tolist()
+        self._due = cast("OpenSchedule", self._schedule).arrivals(self._timing.seconds).tolist()
         with pacer() as pace:
             async with asyncio.TaskGroup() as calls:
-                for number, due in enumerate(arrivals):
+                for number, due in enumerate(self._due):
                     await self._room.acquire()
                     if time.perf_counter() < self._begin + due:
                         await pace.until(self._begin + due)
@@ -126,7 +132,8 @@ class Driver:
                 sent += 1
                 await self._call(self._number(sent - 1), now - self._begin)
                 # A target that never waits would keep the other callers out.
-                await asyncio.sleep(schedule.pause)
+                # Nor is there anything to rest for after the end.
+                await asyncio.sleep(max(0.0, min(schedule.pause, end - time.perf_counter())))
 
         with pacer() as pace:
             await pace.until(self._begin)
@@ -143,8 +150,16 @@ class Driver:
         finally:
             self._room.release()
 
+    def _give_up(self) -> None:
+        """Note what was due and never sent: calls begin in their order."""
+        now = time.perf_counter()
+        for due in self._due[self._sent :]:
+            if due < now - self._begin:
+                self._note(due, now, Answer(status=UNFINISHED))
+
     async def _call(self, index: int, due: float) -> None:
         sent = time.perf_counter()
+        self._sent += 1
         try:
             answer = await self._target.call(index)
         except asyncio.CancelledError:
@@ -171,6 +186,8 @@ class Driver:
             )
         )
         self._times += [time - begin for time in answer.times]
+        if answer.detail:
+            self._details.setdefault(answer.status, answer.detail)
 
 
 def on_fast_loop(work: Coroutine[Any, Any, T]) -> T:

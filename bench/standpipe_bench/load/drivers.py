@@ -86,6 +86,10 @@ class _Job:
     timing: Timing
 
 
+class _TimeoutError(RuntimeError):
+    """A driver hasn't answered yet."""
+
+
 class Drivers:
     """Driver processes that wait for work; see ``drivers``."""
 
@@ -129,7 +133,12 @@ class Drivers:
             self._send(_STOP)
 
         with _on_interrupt(stop):
-            ends = self._gather(timing.seconds + source.timeout + _LAST_ANSWERS, tick)
+            try:
+                ends = self._gather(timing.seconds + source.timeout + _LAST_ANSWERS, tick)
+            except _TimeoutError:
+                # Calls still wait to be sent: that they do is a figure too.
+                self._send(_STOP)
+                ends = self._gather(_LAST_ANSWERS, tick)
         records, busy = zip(*ends, strict=True)
         ended = min([begin + timing.seconds, *broken_off])
         return Driven(Records.merged(records), begin, max(0.0, ended - begin), bool(broken_off), max(busy))
@@ -149,7 +158,7 @@ class Drivers:
         while waiting := [one for one in connections if one not in answers]:
             ready = wait(waiting, deadline - time.monotonic())
             if not ready:
-                raise RuntimeError(f"a driver process didn't answer within {seconds:.0f} s")
+                raise _TimeoutError(f"a driver process didn't answer within {seconds:.0f} s")
             for connection in ready:
                 assert isinstance(connection, Connection)  # noqa: S101 - nothing else is waited for
                 message = _received(connection)
@@ -162,7 +171,7 @@ class Drivers:
 
 @contextmanager
 def _on_interrupt(act: Callable[[], None]) -> Iterator[None]:
-    """Act on the first Ctrl-C; a second one interrupts as usual.
+    """Act on the first Ctrl-C, or SIGTERM; a second one interrupts as usual.
 
     Not by an exception: it could come amid a message.
     """
@@ -171,14 +180,15 @@ def _on_interrupt(act: Callable[[], None]) -> Iterator[None]:
         return
 
     def first(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(number, signal.default_int_handler)
         act()
 
-    before = signal.signal(signal.SIGINT, first)
+    before = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -222,7 +232,7 @@ def _serve(connection: Connection, part: int, parts: int) -> None:
     # What was imported stays: looking through it again and again would stall calls.
     gc.freeze()
     # The asker has gone.
-    with suppress(BrokenPipeError):
+    with suppress(BrokenPipeError, ConnectionResetError):
         on_fast_loop(_jobs(connection, part, parts))
 
 
@@ -234,7 +244,10 @@ async def _jobs(connection: Connection, part: int, parts: int) -> None:
         if isinstance(job, _Job):
             try:
                 answer: Any = await _do(job, connection, inbox, part, parts)
-            except Exception as error:  # every reason is told to the asker
+            except Exception as raised:  # every reason is told to the asker
+                error: BaseException = raised
+                while isinstance(error, BaseExceptionGroup):
+                    error = error.exceptions[0]
                 answer = str(error) or type(error).__name__
             connection.send(answer)
 
@@ -259,6 +272,10 @@ async def _do(
         driver = Driver(target, job.schedule, job.timing, part, parts)
         connection.send(None)
         begin = await inbox.get()
+        if begin is None:
+            # Nobody asks any more.
+            inbox.put_nowait(None)
+            return Records.of([]), 0.0
         stop = asyncio.Event()
         beside = [asyncio.create_task(_listen(inbox, stop)), asyncio.create_task(_report(connection, driver))]
         used = time.process_time()

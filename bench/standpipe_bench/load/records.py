@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import IO, Any
 
 import numpy as np
@@ -66,30 +66,42 @@ class Records:
         calls: An array of ``CALL``.
         times: When each message of each stream came, stream by stream, in the order of ``calls``: of a call
             there are ``messages``; none for unary ones.
+        details: What was said with the first error of each status.
     """
 
     calls: npt.NDArray[Any]
     times: npt.NDArray[np.float64]
+    details: Mapping[int, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[Any, ...]], times: Sequence[float] = ()) -> Records:
+    def of(
+        cls,
+        rows: Sequence[tuple[Any, ...]],
+        times: Sequence[float] = (),
+        details: Mapping[int, str] | None = None,
+    ) -> Records:
         """From tuples in the order of ``CALL``'s fields."""
-        return cls(np.array(rows, CALL), np.array(times, np.float64))
+        return cls(np.array(rows, CALL), np.array(times, np.float64), details or {})
 
     @classmethod
     def merged(cls, parts: Sequence[Records]) -> Records:
         """Of several drivers, in the order in which calls were due."""
         calls = np.concatenate([part.calls for part in parts])
-        streams = [stream for part in parts for stream in part.streams()]
+        # A driver none of whose calls came to a message has its places in the order all the same.
+        some = any(len(part.times) for part in parts)
+        streams = [stream for part in parts for stream in part._split()] if some else []
         order = np.argsort(calls["scheduled"], kind="stable")
         times = [streams[index] for index in order] if streams else []
-        return cls(calls[order], np.concatenate(times) if times else np.empty(0))
+        details = {status: text for part in reversed(parts) for status, text in part.details.items()}
+        return cls(calls[order], np.concatenate(times) if times else np.empty(0), details)
 
     def streams(self) -> list[npt.NDArray[np.float64]]:
         """The message times of each call; empty where the calls were unary."""
-        if not len(self.times):
-            return []
-        return np.split(self.times, np.cumsum(self.calls["messages"])[:-1])
+        return self._split() if len(self.times) else []
+
+    def _split(self) -> list[npt.NDArray[np.float64]]:
+        ends = np.cumsum(self.calls["messages"])
+        return np.split(self.times, ends[:-1]) if len(ends) else []
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Each call as JSON can hold it; what it didn't come to is left out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from standpipe_bench.results import Point, Result
@@ -26,9 +26,9 @@ _NUMBERS = (
 )
 
 
-def lines(result: Result) -> Iterator[str]:
-    """The head, then the points; every line has its end."""
-    rows = [_row(result, point) for point in result.points]
+def lines(results: Sequence[tuple[str, Result]]) -> Iterator[str]:
+    """The head, then the points of results with their names; every line has its end."""
+    rows = [{"result": name} | _row(result, point) for name, result in results for point in result.points]
     names = list(dict.fromkeys(name for row in rows for name in row))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, names, lineterminator="\n")

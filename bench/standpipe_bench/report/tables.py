@@ -85,20 +85,29 @@ def show(result: Result) -> Iterator[Table]:
     yield facts_table(point, point.figures)
 
 
+_P99, _FEW = "p99 is hardly more than the slowest call", 100
+
+
 def warnings(result: Result) -> Iterator[str]:
     """What a reader should know of the figures before believing them, each once."""
     found = [point.figures for point in result.points if point.figures]
     for text, doubtful in (
         (
             "the driver was the bottleneck, not the server",
-            [figures.driver.bottleneck for figures in found if figures.driver.bottleneck],
+            [one.driver.bottleneck for one in found if one.driver.bottleneck],
         ),
+        ("not steady", ["the last windows differ by over 10 %" for one in found if not one.steady]),
         (
-            "not steady",
-            ["the last windows differ by over 10 %" for figures in found if not figures.steady],
+            _P99,
+            [f"of {one.calls:,} calls" for one in found if one.latency_ms and one.calls < _FEW],
+        ),
+        *(
+            (status, [one.details[status] for one in found if status in one.details])
+            for status in dict.fromkeys(status for one in found for status in one.details)
         ),
     ):
-        if doubtful:
+        # A round of a comparison is short, and one of many.
+        if doubtful and not (result.command == "compare" and text in ("not steady", _P99)):
             where = f"{len(doubtful)} of {len(found)} points; " if len(found) > 1 else ""
             yield f"{text}: {where}{doubtful[0]}"
 
@@ -109,8 +118,8 @@ def times_table(result: Result, point: Point, figures: Figures) -> Table:
     shown = table(f"{_title(result)}{bound}", ["ms"], [*PERCENTILES, "max"])
     for name, times in _TIMES:
         found = times(figures)
-        # In a closed loop calls are due when they are sent.
-        if found is not None and not (name.endswith("sent") and closed(point)):
+        # In a closed loop nothing is due: calls are sent.
+        if found is not None and not (name.endswith("due") and closed(point)):
             shown.add_row(name, *(number(found[one]) for one in (*PERCENTILES, "max")))
     return shown
 

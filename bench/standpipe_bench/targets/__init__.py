@@ -28,6 +28,7 @@ class Answer:
         read: Tokens that the model read; the same.
         written: Tokens that the model wrote; the same.
         times: When each message of a stream came.
+        detail: What was said with an error.
     """
 
     status: int = OK
@@ -38,6 +39,7 @@ class Answer:
     read: int = 0
     written: int = 0
     times: Sequence[float] = ()
+    detail: str = ""
 
 
 class Target(Protocol):

@@ -147,8 +147,7 @@ class _Unary:
                 self._requests.messages[place], timeout=self._timeout, metadata=self._headers
             )
         except grpc.aio.AioRpcError as error:
-            answer.status = error.code().value[0]
-            return answer
+            return _failed(answer, error)
         answer.size = len(message)
         if self._read is not None:
             self._read(message, answer)
@@ -182,9 +181,15 @@ class _Stream:
                 if self._read is None or self._read(message, answer):
                     times.append(now)
         except grpc.aio.AioRpcError as error:
-            answer.status = error.code().value[0]
+            _failed(answer, error)
         answer.first = times[0] if times else math.nan
         return answer
+
+
+def _failed(answer: Answer, error: grpc.aio.AioRpcError) -> Answer:
+    answer.status = error.code().value[0]
+    answer.detail = error.details() or ""
+    return answer
 
 
 def method_path(rpc: str) -> str:
