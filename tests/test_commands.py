@@ -29,7 +29,7 @@ def test_the_demo_calls_every_rpc_and_measures_the_server(
     said = output_of("standpipe_bench", "demo", *options)
     assert all(name in said for name in (*(method.name for method in contract.methods().values()), "p99.9"))
     (point,) = json.loads(result.read_text())["points"]
-    assert ({"callers": 64}, {}) == (point["labels"], point["figures"]["errors"])
+    assert (64, {}) == (point["schedule"]["concurrency"], point["figures"]["errors"])
     assert point["figures"]["answered"] > 0
 
 

@@ -243,10 +243,10 @@ def test_what_pip_takes_away_while_it_is_measured_is_no_error(
     (tmp_path / "download").mkdir()
     look = os.scandir
 
-    def scandir(path: Path | str) -> object:
+    def scandir(path: Path | str | int) -> object:
         # The folder goes between being listed and being looked into.
-        if Path(path).name == "download":
-            shutil.rmtree(path)
+        if not isinstance(path, int) and Path(path).name == "download":
+            Path(path).rmdir()
         return look(path)
 
     monkeypatch.setattr(os, "scandir", scandir)

@@ -43,7 +43,7 @@ def demo(
         target, out = TargetOptions(address=address, words="17", items=1), OutputOptions(json=output)
         timing = TimingOptions(duration=duration, warm_up=1.0)
         with bench(target, timing, out) as measuring:
-            point = measuring.point({"callers": 64}, target.source(), Closed(64), timing.timing())
+            point = measuring.point({}, target.source(), Closed(64), timing.timing())
         finish("run", [point], out, partial=measuring.partial, settings={})
 
 

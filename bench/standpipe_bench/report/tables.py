@@ -170,23 +170,28 @@ def _says(column: Column, points: Sequence[Point]) -> bool:
 def _title(result: Result) -> str:
     targets = dict.fromkeys(point.target for point in result.points if point.target)
     names = ", ".join(target.rpartition(".")[2] for target in targets)
-    kinds = ", ".join(dict.fromkeys(_load(point) for point in result.points if point.schedule))
+    varied = len(result.points) > 1
+    kinds = ", ".join(dict.fromkeys(_load(point, varied=varied) for point in result.points if point.schedule))
     broken = " – broken off, partial" if result.partial else ""
     return f"{names}: {kinds}{broken}"
 
 
-def _load(point: Point) -> str:
+def _load(point: Point, *, varied: bool) -> str:
     schedule = point.schedule
     if closed(point):
         several = "s" if schedule["concurrency"] > 1 else ""
-        return "closed loop" if point.labels else f"closed loop of {schedule['concurrency']} caller{several}"
-    rate = f", {schedule['rate']:,.4g} calls/s" if "rate" in schedule and not point.labels else ""
+        return "closed loop" if varied else f"closed loop of {schedule['concurrency']} caller{several}"
+    rate = f", {schedule['rate']:,.4g} calls/s" if "rate" in schedule and not varied else ""
     return f"open loop ({schedule['kind']}{rate})"
 
 
 def _batches(figures: Figures) -> str:
-    calls = sum(figures.batches.values())
-    return ", ".join(f"{size} ({count / calls:.0%})" for size, count in figures.batches.items())
+    """Each size with its share, where they are few."""
+    sizes, calls = sorted(figures.batches), sum(figures.batches.values())
+    if len(sizes) <= 4:
+        return ", ".join(f"{size} ({figures.batches[size] / calls:.0%})" for size in sizes)
+    each = sorted(size for size, count in figures.batches.items() for _ in range(count))
+    return f"{each[len(each) // 2]} in the middle, {sizes[0]} to {sizes[-1]}"
 
 
 def _processes(figures: Figures) -> str:
