@@ -12,7 +12,11 @@ def main() -> None:
         sys.exit(f"standpipe-bench: needs {error.name}: pip install 'standpipe[bench]'")
     # Whoever ends it so, such as a time limit, wants what was measured as well.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    app()
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        # What runs models is asked for only by the commands that do.
+        sys.exit(f"standpipe-bench: this needs {error.name}: pip install 'standpipe[server,openvino]'")
 
 
 if __name__ == "__main__":

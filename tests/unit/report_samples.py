@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -128,15 +129,17 @@ def search() -> Result:
 @cache
 def matrix() -> Result:
     places = product(("minilm", "bert-base"), ("in-process", "served"), (1, 8, 32), _CHOICES)
-    return _result("matrix", [_cell(*place, seed=seed) for seed, place in enumerate(places)])
+    cells = [_cell(*place, seed=seed) for seed, place in enumerate(places)]
+    # What can't be had is absent as a whole, and once.
+    return _result("matrix", list({json.dumps(cell.labels): cell for cell in cells}.values()))
 
 
 def _cell(model: str, path: str, batch: int, choice: tuple[str, str, str], seed: int) -> Point:
     device, backend, dtype = choice
-    labels: dict[str, Label] = {"model": model, "path": path, "device": device, "backend": backend}
-    labels |= {"dtype": dtype, "batch": batch, "words": 16}
+    labels: dict[str, Label] = {"model": model, "device": device, "backend": backend, "dtype": dtype}
     if (device, backend) not in _SPEEDS:
         return point(labels, None, absent="no XPU device")
+    labels |= {"path": path, "batch": batch, "words": 16}
     factors = {"bert-base": 0.2, "served": 0.8, "bf16": 1.4}
     items = (
         _SPEEDS[device, backend] * batch**0.3 * prod(factors.get(name, 1.0) for name in (model, path, dtype))

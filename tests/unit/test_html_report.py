@@ -90,8 +90,8 @@ def test_an_absent_point_says_why() -> None:
     elements = shown("matrix")
     absent = elements.named("td", "absent")
     reasons = {each.text.strip() for each in absent}
-    # 2 models × 2 paths × 3 batches: in two heat-maps and the table of points.
-    assert (36, {"no XPU device"}) == (len(absent), reasons)
+    # 2 models × 2 paths × 3 batches in two heat-maps, and a row for each model in the table of points.
+    assert (26, {"no XPU device"}) == (len(absent), reasons)
     assert 24 == len([each for each in absent if each.attributes.get("title") == "no XPU device"])
 
 
@@ -359,3 +359,21 @@ def test_a_hostile_result_runs_nothing(chromium: Browser, tmp_path: Path) -> Non
     assert PLOTS["sweep"] == [plot["name"] for plot in chromium.evaluate(DRAWN)]
     assert [] == chromium.complaints()
     assert [] == chromium.requests()
+
+
+def test_each_model_has_tables_of_its_own_measure() -> None:
+    plain = samples.matrix()
+    written = [
+        replace(point, figures=replace(point.figures, written_per_second=99.0))
+        if point.figures and point.labels["model"] == "bert-base"
+        else point
+        for point in plain.points
+    ]
+    text = text_of(Elements(page([("matrix", replace(plain, points=written))])).named("h2"))
+    for title in (
+        "minilm: items per second",
+        "minilm: median latency, ms",
+        "bert-base: tokens written per second",
+        "bert-base: median latency, ms",
+    ):
+        assert title in text

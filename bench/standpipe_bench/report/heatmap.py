@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from standpipe_bench.report.entries import Entry, figure, label, varying
@@ -23,7 +23,7 @@ class Cell:
 
     Attributes:
         text: The figure; empty where it is absent.
-        depth: How good among its model's, from 0 to 1.
+        depth: How good among the table's, from 0 to 1.
         best: Of its row.
         absent: Why there is none; empty where it wasn't asked for.
         doubtful: The driver was the bottleneck.
@@ -64,41 +64,61 @@ class _Measure:
 
 
 def heatmaps(points: Sequence[Entry]) -> list[HeatMap]:
-    """Of the points of matrices: throughput and latency."""
-    matrix = [entry for entry in points if entry.command == "matrix"]
-    written = any(entry.point.figures and entry.point.figures.written_per_second for entry in matrix)
-    throughput = _TOKENS if written else _ITEMS
-    return [_heatmap(matrix, measure) for measure in (throughput, _P50)] if matrix else []
+    """Of the points of matrices: each model's throughput and latency."""
+    models: dict[Label, list[Entry]] = {}
+    for entry in points:
+        if entry.command == "matrix":
+            models.setdefault(entry.point.labels.get("model", ""), []).append(entry)
+    return [
+        _heatmap(f"{measure.name}-{number}", str(model), entries, measure)
+        for number, (model, entries) in enumerate(models.items())
+        for measure in (_throughput(entries), _P50)
+    ]
 
 
-_ITEMS = _Measure("items", "Items per second", True, lambda figures: figures.items_per_second)
-_TOKENS = _Measure("tokens", "Tokens written per second", True, lambda figures: figures.written_per_second)
-_P50 = _Measure("p50", "Median latency, ms", False, lambda figures: (figures.latency_ms or {}).get("p50"))
+def _throughput(points: Sequence[Entry]) -> _Measure:
+    """What a model that writes gives is tokens."""
+    written = any(entry.point.figures and entry.point.figures.written_per_second for entry in points)
+    return _TOKENS if written else _ITEMS
 
 
-def _heatmap(points: Sequence[Entry], measure: _Measure) -> HeatMap:
-    keys = varying([entry.point.labels for entry in points])
-    across = [key for key in ACROSS if key in keys] or keys[-1:]
+_ITEMS = _Measure("items", "items per second", True, lambda figures: figures.items_per_second)
+_TOKENS = _Measure("tokens", "tokens written per second", True, lambda figures: figures.written_per_second)
+_P50 = _Measure("p50", "median latency, ms", False, lambda figures: (figures.latency_ms or {}).get("p50"))
+
+
+def _heatmap(name: str, model: str, points: Sequence[Entry], measure: _Measure) -> HeatMap:
+    whole = [entry for entry in points if entry.point.figures] or points
+    # A way that can't be had is absent as a whole, so it has none of the other labels.
+    keys = varying([entry.point.labels for entry in whole])
+    across = [key for key in varying([entry.point.labels for entry in points]) if key in ACROSS] or keys[-1:]
     down = [key for key in keys if key not in across]
     several = len({entry.of for entry in points}) > 1
     cells = {(_row(entry, down, several), _place(entry, across)): entry for entry in points}
-    rows = list(dict.fromkeys(row for row, _ in cells))
+    rows = list(dict.fromkeys(_row(entry, down, several) for entry in whole))
     columns = list(dict.fromkeys(column for _, column in cells))
     goodness = _goodness(points, measure)
     better = "more" if measure.more_is_better else "less"
     return HeatMap(
-        measure.name,
-        measure.title,
-        f"The deeper the colour the better ({better} is better), among the cells of one model; the best of a "
-        f"row is in bold, and a hatched cell says why it has no figure.{_same(points, keys)}",
+        name,
+        f"{model}: {measure.title}" if model else measure.title,
+        f"The deeper the colour the better ({better} is better); the best of a row is in bold, and a hatched "
+        f"cell says why it has no figure.{_same(whole, [*keys, *across])}",
         [_heading(column) or "all" for column in columns],
         [
             (
                 _heading(row) or "all",
-                _best_marked([_cell(cells.get((row, column)), measure, goodness) for column in columns]),
+                _best_marked([_cell(_at(cells, row, column), measure, goodness) for column in columns]),
             )
             for row in rows
         ],
+    )
+
+
+def _at(cells: Mapping[tuple[Place, Place], Entry], row: Place, column: Place) -> Entry | None:
+    """What stands there: itself, or what is absent for all rows like it."""
+    return cells.get((row, column)) or next(
+        (entry for (part, other), entry in cells.items() if other == column and set(part) < set(row)), None
     )
 
 
@@ -108,7 +128,7 @@ def _cell(entry: Entry | None, measure: _Measure, goodness: dict[str, float]) ->
     figures = entry.point.figures
     value = measure.value(figures) if figures else None
     if figures is None or value is None:
-        return Cell(absent=entry.point.absent or "no reason was given")
+        return Cell(absent=entry.point.absent or "no call was answered")
     return Cell(figure(value), goodness.get(entry.name, 0.0), False, "", bool(figures.driver.bottleneck))
 
 
@@ -125,18 +145,14 @@ def _best_marked(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _goodness(points: Sequence[Entry], measure: _Measure) -> dict[str, float]:
-    """From 0 to 1 by the logarithm, since figures of one model differ by magnitudes."""
-    models: dict[Label, dict[str, float]] = {}
+    """From 0 to 1 by the logarithm, since figures differ by magnitudes."""
+    values: dict[str, float] = {}
     for entry in points:
         value = measure.value(entry.point.figures) if entry.point.figures else None
         if value is not None and value > 0:
-            logarithm = math.log(value) if measure.more_is_better else -math.log(value)
-            models.setdefault(entry.point.labels.get("model", ""), {})[entry.name] = logarithm
-    return {
-        name: (value - min(values.values())) / ((max(values.values()) - min(values.values())) or 1.0)
-        for values in models.values()
-        for name, value in values.items()
-    }
+            values[entry.name] = math.log(value) if measure.more_is_better else -math.log(value)
+    least, most = min(values.values(), default=0.0), max(values.values(), default=0.0)
+    return {name: (value - least) / ((most - least) or 1.0) for name, value in values.items()}
 
 
 def _place(entry: Entry, keys: Sequence[str]) -> Place:

@@ -18,7 +18,7 @@ TITLES = {
 }
 
 
-MOST_NAMED = 12
+MOST_NAMED = 5
 """Points that a warning which isn't grave names."""
 
 
