@@ -13,7 +13,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from standpipe.v1 import common_pb2, generation_pb2
 from standpipe_bench.in_process import demo_folder
-from standpipe_bench.payloads import texts
+from standpipe_bench.requests.texts import texts
 from standpipe_server.backends.choice import choose
 from standpipe_server.backends.load import load
 from standpipe_server.backends.machine import Machine

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from standpipe_bench.payloads import texts
+from standpipe_bench.requests.texts import texts
 from standpipe_server.engine.batcher import Answer, Batcher
 from standpipe_server.engine.queue import BatchLimits
 from standpipe_server.engine.worker import ThreadWorker

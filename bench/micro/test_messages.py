@@ -16,7 +16,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from standpipe import contract
 from standpipe.v1 import common_pb2, generation_pb2, text_pb2
-from standpipe_bench.payloads import texts
+from standpipe_bench.requests.texts import texts
 from standpipe_server.interfaces import Call, Chunk, Finish, Output, TokenLogprob, Written
 from standpipe_server.rpc.task_calls import parse
 from standpipe_server.tasks import STREAM_TASKS, TASKS, InputLimits, StreamTask, Task

@@ -13,7 +13,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from transformers import AutoConfig
 
 from standpipe_bench.in_process import demo_folder
-from standpipe_bench.payloads import texts
+from standpipe_bench.requests.texts import texts
 from standpipe_server.backends.causal import CausalReader, generation_config
 from standpipe_server.backends.engines import Job
 from standpipe_server.backends.reading import TextReader

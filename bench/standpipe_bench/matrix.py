@@ -24,7 +24,8 @@ from standpipe_bench.requests.plan import RequestPlan
 from standpipe_bench.results import Label, Point
 from standpipe_bench.server_process import server_process
 from standpipe_bench.targets import Source
-from standpipe_bench.targets.grpc import Connection, Grpc, Requests
+from standpipe_bench.targets.grpc import Connection, Requests
+from standpipe_bench.targets.methods import calling
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +168,5 @@ class Matrix:
         ):
             bench = Bench(processes, self._display, server.process.pid, self._raw)
             method = contract.find(rpc)
-            yield _Side(
-                bench,
-                lambda requests: Grpc(
-                    Connection(server.address),
-                    rpc,
-                    requests,
-                    response=method.output_type.full_name,
-                    timeout=600.0,
-                ),
-            )
+            connection = Connection(server.address)
+            yield _Side(bench, lambda requests: calling(method, connection, requests, timeout=600.0))

@@ -80,6 +80,7 @@ class Bench:
         return Point(
             labels=labels,
             target=source.name,
+            sent=source.sent,
             schedule=described(schedule),
             figures=figures,
             usage=used,

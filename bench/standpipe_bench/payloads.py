@@ -9,8 +9,7 @@ from itertools import cycle, islice
 from google.protobuf.message import Message
 
 from standpipe.v1 import common_pb2, text_pb2
-from standpipe_bench.requests.texts import LogUniform, text_of
-from standpipe_bench.requests.texts import texts as texts
+from standpipe_bench.requests.texts import LogUniform, text_of, texts
 from standpipe_bench.targets.grpc import Requests
 
 EMBED_TEXT = "standpipe.v1.TextService.EmbedText"

@@ -31,6 +31,7 @@ class Point:
         usage: What it took of the machine, as ``usage.used`` has it.
         absent: Why there are no figures.
         model: What the server says of the model that answered.
+        sent: What the calls held, in words.
     """
 
     labels: Mapping[str, Label]
@@ -40,6 +41,7 @@ class Point:
     usage: Mapping[str, Any] = field(default_factory=dict)
     absent: str = ""
     model: Mapping[str, Any] = field(default_factory=dict)
+    sent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ def test_a_foreign_server_is_measured_by_reflection_alone(library: Connection, t
     assert figures["answered"] == figures["calls"] > 0
     assert figures["goodput"] == pytest.approx(figures["calls_per_second"])
     assert figures["items_per_second"] == pytest.approx(2 * figures["calls_per_second"])
+    assert "fixed:3" in point["sent"]
     # It listens on this machine, so its process is found.
     assert point["usage"]["server"]["rss_peak_bytes"] > 0
     (row,) = csv.DictReader(files["csv"].read_text().splitlines())

@@ -18,7 +18,7 @@ from transformers import pipeline
 
 from standpipe import AsyncClient, Client
 from standpipe.options import EmbedOptions, PoolingName
-from standpipe_bench.payloads import texts
+from standpipe_bench.requests.texts import texts
 from standpipe_bench.server_process import ServerProcess
 
 Floats = NDArray[np.float32]

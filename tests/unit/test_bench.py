@@ -16,7 +16,8 @@ from standpipe import CallError, contract
 from standpipe.v1 import generation_pb2, text_pb2
 from standpipe_bench.demo import SAYINGS, DemoCall, answer_live, call_everything
 from standpipe_bench.in_process.elsewhere import Throughput
-from standpipe_bench.payloads import embed_requests, texts
+from standpipe_bench.payloads import embed_requests
+from standpipe_bench.requests.texts import texts
 from standpipe_bench.served.comparison import Comparison
 from standpipe_bench.served.tables import calls_table
 from standpipe_server.interfaces import Call, LoadedModel, ModelInfo, Outcome, Output

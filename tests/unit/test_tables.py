@@ -103,7 +103,7 @@ def test_the_display_shows_throughput_and_p99_while_it_runs() -> None:
     with live(console) as display:
         display.begin("EmbedText", 10.0)
         display.begin("EmbedText again", 10.0)
-        display.tick(Tick(np.full(50, 0.004, np.float32), 50, 2))
+        display.tick(Tick(np.full(50, 0.004, np.float32), 2))
     assert isinstance(console.file, io.StringIO)
     said = console.file.getvalue()
     assert "calls/s" in said
@@ -115,7 +115,7 @@ def test_nothing_is_shown_where_nobody_watches() -> None:
     console = Console(file=io.StringIO(), force_terminal=False)
     with live(console) as display:
         display.begin("EmbedText", 10.0)
-        display.tick(Tick(np.empty(0, np.float32), 0, 0))
+        display.tick(Tick(np.empty(0, np.float32), 0))
     assert isinstance(console.file, io.StringIO)
     assert "" == console.file.getvalue().strip()
 

@@ -20,7 +20,7 @@ from standpipe_bench.requests.plan import RequestPlan
 from standpipe_bench.slo import Slo, parse
 from standpipe_bench.targets import Null, Source
 from standpipe_bench.targets.grpc import Connection, Grpc
-from standpipe_bench.targets.methods import find_method
+from standpipe_bench.targets.methods import calling, find_method
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,7 @@ class CallOptions:
         """What is called of a server; raises as ``method`` does."""
         connection = self.connection(address)
         method = self.method(connection)
-        return Grpc(
-            connection,
-            method.full_name,
-            self.plan().make(method),
-            streaming=method.server_streaming,
-            response=method.output_type.full_name,
-            timeout=self.timeout,
-        )
+        return calling(method, connection, self.plan().make(method), timeout=self.timeout)
 
     def plan(self) -> RequestPlan:
         """What is sent."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from standpipe.v1 import models_pb2
 from standpipe_bench.in_process import load_model, spec_of
-from standpipe_bench.payloads import texts
+from standpipe_bench.requests.texts import texts
 from standpipe_bench.served.engine import Engine, write
 from standpipe_bench.served.streams import Measured, StreamLoad
 from standpipe_server.interfaces import Call, LoadedModel, ModelSpec, Runner

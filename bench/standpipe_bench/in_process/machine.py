@@ -12,7 +12,7 @@ from standpipe_server.backends.choice import PREFERENCE, choose
 from standpipe_server.backends.machine import Machine
 from standpipe_server.errors import ModelLoadError
 from standpipe_server.interfaces import ModelSpec
-from standpipe_server.tasks import STREAM_TASKS, TASKS
+from standpipe_server.tasks import MODEL_TASKS
 
 _HERE = Machine()
 
@@ -74,12 +74,6 @@ def rpc_for(task: str) -> str:
     Raises:
         LookupError: No such task has models; the message names those that have.
     """
-    known = {one.name: one.rpc for one in TASKS if one.kind is not None and not one.of}
-    if task not in known:
-        raise LookupError(f"no model serves a task {task!r}; there are {', '.join(sorted(known))}")
-    return known[task]
-
-
-def stream_of(rpc: str) -> str | None:
-    """Full name of the RPC that streams what another one answers at once; None where none does."""
-    return next((stream.rpc for stream in STREAM_TASKS if stream.task.rpc == rpc), None)
+    if task not in MODEL_TASKS:
+        raise LookupError(f"no model serves a task {task!r}; there are {', '.join(sorted(MODEL_TASKS))}")
+    return MODEL_TASKS[task].rpc

@@ -54,8 +54,8 @@ class InProcess:
         return f"{self.rpc} in-process"
 
     @property
-    def streaming(self) -> bool:
-        return any(task.rpc == self.rpc for task in STREAM_TASKS)
+    def sent(self) -> str:
+        return self.requests.about
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Target]:
@@ -70,7 +70,8 @@ class InProcess:
         if _model_task(self.rpc) not in self.spec.tasks:
             raise RuntimeError(f"{' and '.join(self.spec.tasks)} isn't what {self.rpc} needs a model for")
         if model.generator is not None:
-            yield _Engine(model.generator, calls, streaming=self.streaming)
+            streaming = any(task.rpc == self.rpc for task in STREAM_TASKS)
+            yield _Engine(model.generator, calls, streaming=streaming)
             return
         with _Runners(model.runners, calls) as runners:
             yield runners

@@ -52,12 +52,10 @@ class Tick:
 
     Attributes:
         latencies: Seconds from schedule to answer, of the answered calls.
-        items: That they held.
         failed: Calls that ended with an error.
     """
 
     latencies: npt.NDArray[np.float32]
-    items: int
     failed: int
 
 
@@ -319,4 +317,4 @@ async def _report(connection: Connection, driver: Driver) -> None:
         told += len(rows)
         answered = [row for row in rows if row[4] == OK]
         latencies = np.array([row[3] - row[0] for row in answered], np.float32)
-        connection.send(Tick(latencies, sum(row[5] for row in answered), len(rows) - len(answered)))
+        connection.send(Tick(latencies, len(rows) - len(answered)))

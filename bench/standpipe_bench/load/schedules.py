@@ -7,6 +7,7 @@ stalls keep it from asking, so it shows capacity, not latency (this is called co
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -59,7 +60,7 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
-class _Dealt:
+class _Dealt(ABC):
     """An open schedule of which every so manieth arrival is taken.
 
     Dealt out rather than made anew, so that one seed means the same arrivals with any number of processes.
@@ -74,8 +75,9 @@ class _Dealt:
     def arrivals(self, seconds: float) -> Times:
         return self._all(seconds)[self.part :: self.parts]
 
+    @abstractmethod
     def _all(self, seconds: float) -> Times:
-        raise NotImplementedError
+        """Those of all drivers together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

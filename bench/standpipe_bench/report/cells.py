@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from rich import box
 from rich.table import Table
 
+from standpipe_bench.report import entries
+
 
 def number(value: float | None) -> str:
-    """A figure as it is shown: three digits that count, all of them before the point."""
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    """A figure as the page writes it; nothing where there is none."""
+    return "" if value is None else entries.number(value)
 
 
 def table(title: str, words: Sequence[str], numbers: Sequence[str]) -> Table:

@@ -85,31 +85,31 @@ def show(result: Result) -> Iterator[Table]:
     yield facts_table(point, point.figures)
 
 
-_P99, _FEW = "p99 is hardly more than the slowest call", 100
+_UNSTEADY, _P99, _FEW = "not steady", "p99 is hardly more than the slowest call", 100
 
 
 def warnings(result: Result) -> Iterator[str]:
     """What a reader should know of the figures before believing them, each once."""
     found = [point.figures for point in result.points if point.figures]
-    for text, doubtful in (
-        (
-            "the driver was the bottleneck, not the server",
-            [one.driver.bottleneck for one in found if one.driver.bottleneck],
-        ),
-        ("not steady", ["the last windows differ by over 10 %" for one in found if not one.steady]),
-        (
-            _P99,
-            [f"of {one.calls:,} calls" for one in found if one.latency_ms and one.calls < _FEW],
-        ),
-        *(
-            (status, [one.details[status] for one in found if status in one.details])
-            for status in dict.fromkeys(status for one in found for status in one.details)
-        ),
-    ):
+    said: dict[str, list[str]] = {}
+    for figures in found:
+        for text, detail in _doubts(figures):
+            said.setdefault(text, []).append(detail)
+    for text, details in said.items():
         # A round of a comparison is short, and one of many.
-        if doubtful and not (result.command == "compare" and text in ("not steady", _P99)):
-            where = f"{len(doubtful)} of {len(found)} points; " if len(found) > 1 else ""
-            yield f"{text}: {where}{doubtful[0]}"
+        if result.command != "compare" or text not in (_UNSTEADY, _P99):
+            where = f"{len(details)} of {len(found)} points; " if len(found) > 1 else ""
+            yield f"{text}: {where}{details[0]}"
+
+
+def _doubts(figures: Figures) -> Iterator[tuple[str, str]]:
+    if figures.driver.bottleneck:
+        yield "the driver was the bottleneck, not the server", figures.driver.bottleneck
+    if not figures.steady:
+        yield _UNSTEADY, "the last windows differ by over 10 %"
+    if figures.latency_ms and figures.calls < _FEW:
+        yield _P99, f"of {figures.calls:,} calls"
+    yield from figures.details.items()
 
 
 def times_table(result: Result, point: Point, figures: Figures) -> Table:

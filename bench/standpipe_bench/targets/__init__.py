@@ -63,8 +63,8 @@ class Source(Protocol):
         ...
 
     @property
-    def streaming(self) -> bool:
-        """Whether an answer comes in pieces, whose times count."""
+    def sent(self) -> str:
+        """What calls hold, in words; empty where they hold nothing."""
         ...
 
     @property
@@ -87,7 +87,7 @@ class Null:
     """Answers at once: what is measured of it is the tool's own overhead."""
 
     name = "null"
-    streaming = False
+    sent = ""
     remote = False
     timeout = 1.0
 

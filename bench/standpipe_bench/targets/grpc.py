@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -111,6 +112,10 @@ class Grpc:
     def name(self) -> str:
         return self.rpc
 
+    @property
+    def sent(self) -> str:
+        return self.requests.about
+
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Target]:
         channel = self.connection.channel()
@@ -127,25 +132,34 @@ class Grpc:
             await channel.close()
 
 
-class _Unary:
+class _Calls:
+    """What both kinds of calls need."""
+
+    def __init__(self, source: Grpc) -> None:
+        self._path = method_path(source.rpc)
+        self._requests = source.requests
+        self._sending: dict[str, Any] = {
+            "timeout": source.timeout,
+            "metadata": tuple(source.connection.headers) or None,
+        }
+        self._read: Reader | None = reader(source.response)
+
+    def _next(self, index: int) -> tuple[bytes, Answer]:
+        place = index % len(self._requests.messages)
+        return self._requests.messages[place], Answer(items=self._requests.items[place])
+
+
+class _Unary(_Calls):
     """A call, an answer."""
 
     def __init__(self, channel: grpc.aio.Channel, source: Grpc) -> None:
-        self._call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(
-            method_path(source.rpc)
-        )
-        self._requests = source.requests
-        self._timeout = source.timeout
-        self._headers = tuple(source.connection.headers) or None
-        self._read: Reader | None = reader(source.response)
+        super().__init__(source)
+        self._call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(self._path)
 
     async def call(self, index: int) -> Answer:
-        place = index % len(self._requests.messages)
-        answer = Answer(items=self._requests.items[place])
+        request, answer = self._next(index)
         try:
-            message = await self._call(
-                self._requests.messages[place], timeout=self._timeout, metadata=self._headers
-            )
+            message = await self._call(request, **self._sending)
         except grpc.aio.AioRpcError as error:
             return _failed(answer, error)
         answer.size = len(message)
@@ -154,27 +168,19 @@ class _Unary:
         return answer
 
 
-class _Stream:
+class _Stream(_Calls):
     """A call, and messages as they come."""
 
     def __init__(self, channel: grpc.aio.Channel, source: Grpc) -> None:
-        self._call: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(
-            method_path(source.rpc)
-        )
-        self._requests = source.requests
-        self._timeout = source.timeout
-        self._headers = tuple(source.connection.headers) or None
-        self._read: Reader | None = reader(source.response)
+        super().__init__(source)
+        self._call: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(self._path)
 
     async def call(self, index: int) -> Answer:
-        place = index % len(self._requests.messages)
-        answer = Answer(items=self._requests.items[place])
+        request, answer = self._next(index)
         times: list[float] = []
         answer.times = times
         try:
-            async for message in self._call(
-                self._requests.messages[place], timeout=self._timeout, metadata=self._headers
-            ):
+            async for message in self._call(request, **self._sending):
                 now = time.perf_counter()
                 answer.size += len(message)
                 # What ends a stream of ours is no token: it comes right behind the last one.
