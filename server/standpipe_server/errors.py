@@ -80,6 +80,12 @@ class OverloadedError(RetryableError):
     reason = "QUEUE_FULL"
 
 
+class MediaUnavailableError(RetryableError):
+    """What a URI of the request names can't be had just now."""
+
+    reason = "MEDIA_UNAVAILABLE"
+
+
 class DeadlinePassedError(ServingError):
     """The caller's time ran out before the answer was there."""
 
