@@ -18,7 +18,7 @@ from standpipe import contract
 from standpipe.v1 import common_pb2, generation_pb2, text_pb2
 from standpipe_bench.requests.texts import texts
 from standpipe_server.interfaces import Call, Chunk, Finish, Output, TokenLogprob, Written
-from standpipe_server.rpc.task_calls import parse
+from standpipe_server.rpc.handling import parse
 from standpipe_server.tasks import STREAM_TASKS, TASKS, InputLimits, StreamTask, Task
 from standpipe_server.tasks.chat import STREAM_CHAT
 from standpipe_server.tasks.classify_text import CLASSIFY_TEXT
@@ -52,7 +52,7 @@ CASES = {
     "EmbedText-repeated": Case(EMBED_TEXT, lambda found: text_pb2.EmbedTextRequest(texts=found), VECTOR),
     "EmbedText-packed": Case(
         EMBED_TEXT,
-        lambda found: text_pb2.EmbedTextRequest(texts=found, format=text_pb2.EMBEDDING_FORMAT_PACKED),
+        lambda found: text_pb2.EmbedTextRequest(texts=found, format=common_pb2.EMBEDDING_FORMAT_PACKED),
         VECTOR,
     ),
     "ClassifyText": Case(

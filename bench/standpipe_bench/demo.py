@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
@@ -14,10 +15,12 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from standpipe import CallError, Client, contract
-from standpipe.v1 import generation_pb2, models_pb2, text_pb2
+from standpipe.v1 import audio_pb2, common_pb2, generation_pb2, models_pb2, text_pb2, vision_pb2
 
 _LONGEST = 100
 """Characters of an input that are shown."""
+
+_SPEECH = ("SynthesizeSpeech", "TranscribeAudio")
 
 _LONGEST_ANSWER = 200
 """Characters of what a causal model writes that are shown."""
@@ -42,7 +45,7 @@ class DemoCall:
     milliseconds: float
 
 
-def _embeddings(response: text_pb2.EmbedTextResponse) -> str:
+def _embeddings(response: text_pb2.EmbedTextResponse | vision_pb2.EmbedImageResponse) -> str:
     first, *others = [embedding.values for embedding in response.embeddings]
     products = [sum(a * b for a, b in zip(first, other, strict=True)) for other in others]
     likeness = ", ".join(f"1·{number} = {product:.2f}" for number, product in enumerate(products, start=2))
@@ -57,6 +60,36 @@ def _labels(response: Any) -> str:
 
 def _lines(lines: Iterable[str]) -> str:
     return "\n".join(lines)
+
+
+def _objects(response: Any) -> str:
+    return _lines(
+        ", ".join(f"{one.label} {one.score:.2f} at {one.box.xmin}, {one.box.ymin}" for one in result.objects)
+        for result in response.results
+    )
+
+
+def _share(mask: vision_pb2.Mask) -> str:
+    """How much of an image a mask covers, where its runs are counted."""
+    covered = sum(mask.run_lengths.counts[1::2])
+    return f" {covered / (mask.width * mask.height):.0%}" if covered else ""
+
+
+def _sounds(response: Any) -> str:
+    return _lines(
+        f"{one.duration:.1f} s of sound, {len(one.content) / 1e3:.0f} kB" for one in response.results
+    )
+
+
+def _spoken(messages: Sequence[Any]) -> str:
+    said = [message.sentence for message in messages if message.HasField("sentence")]
+    return _lines(f"{one.audio.duration:.1f} s: {one.text}" for one in said)
+
+
+def _heard(messages: Sequence[Any]) -> str:
+    interim = [message.interim.text for message in messages if message.HasField("interim")]
+    before = _lines(f"… {text}" for text in interim[:2])
+    return f"{before}\n{messages[-1].result.text}".strip()
 
 
 def _prose(text: str) -> str:
@@ -106,6 +139,34 @@ SAYINGS: Mapping[str, Callable[[Any], str]] = {
     "StreamGenerateText": _streamed,
     "Chat": lambda response: _prose(response.message.content),
     "StreamChat": _streamed,
+    "ClassifyImage": _labels,
+    "ClassifyImageZeroShot": _labels,
+    "DetectObjects": _objects,
+    "DetectObjectsZeroShot": _objects,
+    "SegmentImage": lambda response: _lines(
+        ", ".join(f"{one.label}{_share(one.mask)}" for one in result.segments) for result in response.results
+    ),
+    "GenerateMasks": lambda response: _lines(f"{len(result.masks)} masks" for result in response.results),
+    "EstimateDepth": lambda response: _lines(
+        f"{one.width} × {one.height} pixels, {one.min:.2f} to {one.max:.2f}" for one in response.results
+    ),
+    "EmbedImage": _embeddings,
+    "CaptionImage": lambda response: _lines(one.generated_text for one in response.results),
+    "AnswerImageQuestion": lambda response: _lines(
+        ", ".join(one.answer for one in result.answers) for result in response.results
+    ),
+    "AnswerDocumentQuestion": lambda response: _lines(
+        ", ".join(one.answer for one in result.answers) for result in response.results
+    ),
+    "MatchKeypoints": lambda response: _lines(f"{len(result.matches)} points" for result in response.results),
+    "ClassifyVideo": _labels,
+    "TranscribeAudio": lambda response: _lines(one.text for one in response.results),
+    "StreamTranscribeAudio": _heard,
+    "ClassifyAudio": _labels,
+    "ClassifyAudioZeroShot": _labels,
+    "SynthesizeSpeech": _sounds,
+    "StreamSynthesizeSpeech": _spoken,
+    "GenerateAudio": _sounds,
     "Tokenize": lambda response: _lines(
         " ".join(token.token for token in result.tokens) for result in response.results
     ),
@@ -154,7 +215,7 @@ def answer_live(client: Client, begin: Callable[[str], object], show: Callable[[
     answer = LiveAnswer(request.messages[-1].content)
     begin(answer.question)
     started = time.perf_counter()
-    for message in _responses(client, method, request):
+    for message in _responses(client, method, [request]):
         if message.delta.content:
             answer.first = answer.first or time.perf_counter() - started
             show(message.delta.content)
@@ -162,6 +223,52 @@ def answer_live(client: Client, begin: Callable[[str], object], show: Callable[[
             answer.tokens = message.end.usage.generated_tokens
     answer.whole = time.perf_counter() - started
     return answer
+
+
+SAID = "Water stands ready in the pipe, and any hose couples to it."
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """A text that was spoken, and written down again.
+
+    Attributes:
+        file: The speech.
+        duration: Its length, in seconds.
+        heard: What was written down.
+        seconds: That writing it down took.
+    """
+
+    file: Path
+    duration: float
+    heard: str
+    seconds: float
+
+    def pace(self) -> str:
+        """Its figures, for people."""
+        factor = self.seconds / self.duration
+        written = f"written down in {self.seconds:.1f} s: {factor:.2f} of its length"
+        return f"{self.duration:.1f} s of speech, {written}"
+
+
+def speak_and_listen(client: Client, folder: Path) -> RoundTrip:
+    """Have a text spoken, and what was spoken written down.
+
+    Args:
+        client: Of a server with a voice and a model that hears.
+        folder: For the speech.
+
+    Raises:
+        CallError: It failed, or one of the models isn't served.
+    """
+    speak, listen = (contract.callable_on(client.channel, contract.find(name)) for name in _SPEECH)
+    spoken = client.call(speak, audio_pb2.SynthesizeSpeechRequest(texts=[SAID])).results[0]
+    file = folder / "standpipe-speech.wav"
+    file.write_bytes(spoken.content)
+    request = audio_pb2.TranscribeAudioRequest(audios=[common_pb2.Audio(content=spoken.content)])
+    started = time.perf_counter()
+    heard = client.call(listen, request).results[0]
+    return RoundTrip(file, spoken.duration, heard.text, time.perf_counter() - started)
 
 
 def call_everything(client: Client) -> list[DemoCall]:
@@ -176,11 +283,12 @@ def call_everything(client: Client) -> list[DemoCall]:
 
 
 def _call(client: Client, method: MethodDescriptor, task: models_pb2.Task | None) -> DemoCall:
-    request = contract.example(method)
+    requests = contract.examples(method)
+    request = requests[0]
     started = time.perf_counter()
     refused: CallError | None = None
     try:
-        messages = list(_responses(client, method, request))
+        messages = list(_responses(client, method, requests))
     except CallError as error:
         refused = error
     milliseconds = (time.perf_counter() - started) * 1e3
@@ -190,13 +298,14 @@ def _call(client: Client, method: MethodDescriptor, task: models_pb2.Task | None
     return DemoCall(method.full_name, _given(request), got, True, milliseconds)
 
 
-def _responses(client: Client, method: MethodDescriptor, request: Message) -> Iterator[Any]:
+def _responses(client: Client, method: MethodDescriptor, requests: Sequence[Message]) -> Iterator[Any]:
     """The response of an RPC, or the messages of its stream as they come.
 
     Raises:
         CallError: It failed.
     """
     send = contract.callable_on(client.channel, method)
+    request: Any = iter(requests) if method.client_streaming else requests[0]
     if method.server_streaming:
         yield from client.stream(send, request)
     else:
@@ -222,7 +331,9 @@ def _inputs(fields: Mapping[str, Any]) -> list[str]:
     """What a request holds: its inputs a line each, its options by name."""
     lines: list[str] = []
     for name, value in fields.items():
-        if isinstance(value, dict):
+        if _is_file(value):
+            lines.append(_input(value))
+        elif isinstance(value, dict):
             lines += _inputs(value)
         elif isinstance(value, list):
             lines += [_input(one) for one in value]
@@ -232,7 +343,14 @@ def _inputs(fields: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _is_file(value: Any) -> bool:
+    """Whether it is an image, …: nothing but its content, which JSON has in base64."""
+    return isinstance(value, dict) and value.keys() == {"content"}
+
+
 def _input(value: Any) -> str:
+    if _is_file(value):
+        return f"a file of {len(value['content']) * 3 / 4000:.1f} kB"
     if isinstance(value, dict):
         return ": ".join(_input(part) for part in value.values()).replace("?: ", "? ")
     return ", ".join(_input(part) for part in value) if isinstance(value, list) else str(value)

@@ -1,20 +1,23 @@
-"""Requests to send: texts of a stated length, from a seed."""
+"""Requests to send: texts of a stated length, pictures of a stated size, from a seed."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterable
+from io import BytesIO
 from itertools import cycle, islice
 
+import numpy as np
 from google.protobuf.message import Message
 
-from standpipe.v1 import common_pb2, text_pb2
+from standpipe.v1 import common_pb2, text_pb2, vision_pb2
 from standpipe_bench.requests.texts import LogUniform, text_of, texts
 from standpipe_bench.targets.grpc import Requests
 
 EMBED_TEXT = "standpipe.v1.TextService.EmbedText"
 RERANK_TEXT = "standpipe.v1.TextService.RerankText"
 CLASSIFY_TEXT = "standpipe.v1.TextService.ClassifyText"
+CLASSIFY_IMAGE = "standpipe.v1.VisionService.ClassifyImage"
 TRANSFORM_TEXT = "standpipe.v1.TextService.TransformText"
 
 _SENTENCE = LogUniform(10, 60)
@@ -48,6 +51,23 @@ def numbers_to_spell(count: int, seed: int) -> list[str]:
     return [f"spell in English: {generator.randrange(10**n, 10 ** (n + 1))}" for n in digits]
 
 
+def photos(count: int, seed: int) -> list[bytes]:
+    """JPEGs of 640 × 480 pixels, about as large as photographs of that size: areas, edges and grain."""
+    # Imported here: other commands do without it.
+    from PIL import Image
+
+    generator = np.random.default_rng(seed)
+    files = []
+    for _ in range(count):
+        areas = Image.fromarray(generator.integers(0, 256, (9, 12, 3), np.uint8)).resize((640, 480))
+        edges = Image.fromarray(generator.integers(0, 256, (60, 80, 3), np.uint8)).resize((640, 480), 0)
+        grain = Image.fromarray(generator.integers(0, 256, (480, 640, 3), np.uint8))
+        file = BytesIO()
+        Image.blend(Image.blend(areas, edges, 0.15), grain, 0.07).save(file, "JPEG", quality=85)
+        files.append(file.getvalue())
+    return files
+
+
 def prompt(generator: random.Random) -> str:
     """A text of 20 to 60 tokens to continue, spread like ``mixed_texts``."""
     return text_of(generator, LogUniform(20, 60).draw(generator))
@@ -56,7 +76,7 @@ def prompt(generator: random.Random) -> str:
 def embed_requests(items: int, words: int, seed: int, model: str = "") -> Requests:
     """EmbedTextRequests of ``items`` texts each, 64 different ones."""
     pool = [texts(items, words, seed * 1000 + index) for index in range(64)]
-    packed = text_pb2.EMBEDDING_FORMAT_PACKED
+    packed = common_pb2.EMBEDDING_FORMAT_PACKED
     return _requests(
         (text_pb2.EmbedTextRequest(model=model, texts=batch, format=packed) for batch in pool), items
     )
@@ -70,6 +90,12 @@ def rerank_requests(pairs: Iterable[tuple[str, str]]) -> Requests:
 def classify_requests(inputs: Iterable[str]) -> Requests:
     """ClassifyTextRequests of a text each."""
     return _requests(text_pb2.ClassifyTextRequest(texts=[text]) for text in inputs)
+
+
+def image_requests(files: Iterable[bytes]) -> Requests:
+    """ClassifyImageRequests of an image each."""
+    images = (common_pb2.Image(content=file) for file in files)
+    return _requests(vision_pb2.ClassifyImageRequest(images=[image]) for image in images)
 
 
 def transform_requests(inputs: Iterable[str], max_new_tokens: int) -> Requests:

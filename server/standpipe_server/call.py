@@ -5,9 +5,11 @@ A client like any other: it knows the contract, and nothing of the server it bel
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.descriptor import MethodDescriptor
@@ -17,6 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from standpipe import CallError, Client, contract
+from standpipe_server.call_files import FileError, put_files, saved
 
 
 class RequestError(Exception):
@@ -35,21 +38,30 @@ def rpc_of(name: str) -> MethodDescriptor:
         raise RequestError(f"{error.args[0]}; `standpipe call` lists them all") from error
 
 
-def request_of(rpc: MethodDescriptor, text: str, *, example: bool, model: str) -> Message:
-    """The request to send.
+def requests_of(
+    rpc: MethodDescriptor, text: str, *, example: bool, model: str, files: Sequence[Path] = ()
+) -> list[Message]:
+    """The request to send; the messages of one that is a stream.
 
     Args:
         rpc: What it is for.
         text: Its JSON, ``@FILE`` for a file's, ``-`` for that on standard input; empty for an empty request.
+            Of a stream, a list.
         example: Take the shipped example instead.
         model: Written into the field of that name; empty to leave it.
+        files: Images, … for its fields that hold some.
 
     Raises:
         RequestError: There is no request in it.
     """
     if text and example:
         raise RequestError("--json and --example exclude each other")
-    request = contract.example(rpc) if example else _parse(rpc, _read(text) if text else "{}")
+    requests = contract.examples(rpc) if example else _parse(rpc, _read(text) if text else "{}")
+    request = requests[0]
+    try:
+        put_files(request, files)
+    except FileError as error:
+        raise RequestError(str(error)) from error
     if model:
         if "model" not in request.DESCRIPTOR.fields_by_name:
             raise RequestError(f"--model: {rpc.name} names no model")
@@ -57,24 +69,46 @@ def request_of(rpc: MethodDescriptor, text: str, *, example: bool, model: str) -
             request.model = model  # type: ignore[attr-defined] # just looked up
         except UnicodeEncodeError as error:
             raise RequestError(f"--model: {model!r} isn't UTF-8") from error
-    return request
+    return requests
 
 
-def send(address: str, rpc: MethodDescriptor, request: Message, timeout: float) -> Iterator[str]:
-    """The response as JSON, with the fields that are zero or empty too: index 0 is an index.
-
-    Of an RPC that streams its responses, each in a line of its own as it comes.
+def send(
+    address: str, rpc: MethodDescriptor, requests: Sequence[Message], timeout: float
+) -> Iterator[Message]:
+    """The response to a request, or to a stream of them; or each, as it comes, of an RPC that streams them.
 
     Raises:
         CallError: The server, or the way to it, refuses. Nothing is retried: a person waits.
     """
     with Client(address, timeout=timeout, retry=False) as client:
         method = contract.callable_on(client.channel, rpc)
+        request: Any = iter(requests) if rpc.client_streaming else requests[0]
         if rpc.server_streaming:
-            for message in client.stream(method, request):
-                yield to_json(message, zeros=True, indent=None)
+            yield from client.stream(method, request)
         else:
-            yield to_json(client.call(method, request), zeros=True)
+            yield client.call(method, request)
+
+
+def shown(rpc: MethodDescriptor, response: Message, folder: Path | None, number: int) -> str:
+    """A response as JSON, with the fields that are zero or empty too: index 0 is an index.
+
+    Args:
+        rpc: What it answers; the responses of a stream fill a line each.
+        response: The message.
+        folder: Where its bytes are saved, and their paths shown; None to show them in base64.
+        number: Of the response, from 1.
+
+    Raises:
+        RequestError: A file can't be written.
+    """
+    indent = None if rpc.server_streaming else 2
+    if folder is None:
+        return to_json(response, zeros=True, indent=indent)
+    name = f"{rpc.name}-{number}" if rpc.server_streaming else rpc.name
+    try:
+        return json.dumps(saved(response, folder, name), indent=indent, ensure_ascii=False)
+    except FileError as error:
+        raise RequestError(f"--save: {error}") from error
 
 
 def to_json(message: Message, *, zeros: bool, indent: int | None = 2) -> str:
@@ -122,7 +156,19 @@ def _read(text: str) -> str:
         raise RequestError(f"--json: what is read isn't UTF-8: {error}") from error
 
 
-def _parse(rpc: MethodDescriptor, text: str) -> Message:
+def _parse(rpc: MethodDescriptor, text: str) -> list[Message]:
+    if not rpc.client_streaming or text.lstrip().startswith("{"):
+        return [_parse_one(rpc, text)]
+    try:
+        listed = json.loads(text)
+    except ValueError as error:
+        raise RequestError(f"--json: no list of {rpc.input_type.name}: {error}") from error
+    if not isinstance(listed, list) or not listed:
+        raise RequestError("--json: a stream of requests is a list of JSON objects, [{…}, …]")
+    return [_parse_one(rpc, json.dumps(one)) for one in listed]
+
+
+def _parse_one(rpc: MethodDescriptor, text: str) -> Message:
     if not text.lstrip().startswith("{"):
         raise RequestError("--json: a request is a JSON object, {…}; @FILE reads a file, - standard input")
     try:

@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -67,15 +68,20 @@ def demo_models() -> None:
     except FetchError as error:
         _fail(str(error))
     console = Console(soft_wrap=True, highlight=False)
-    for recipe, spec in zip(RECIPES, specs, strict=True):
+    folders = {spec.name: spec.source for spec in specs}
+    for recipe in RECIPES:
         tasks = ", ".join(recipe.tasks)
+        where = folders.get(recipe.name, f"Left out: {recipe.needs} isn't installed.")
         console.print(f"[bold]{recipe.name}[/]  {tasks}  {recipe.source.origin}  {recipe.licence}")
-        console.print(f"  [dim]{escape(recipe.about)} {escape(spec.source)}[/]")
+        console.print(f"  [dim]{escape(recipe.about)} {escape(where)}[/]")
 
 
 @app.command()
 def call(
     rpc: Annotated[str, typer.Argument(help="Its name, such as EmbedText.")] = "",
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Images, … for the request, such as photo.jpg.")
+    ] = None,
     text: Annotated[
         str, typer.Option("--json", help="The request: JSON, @FILE, or - for standard input.")
     ] = "",
@@ -84,24 +90,37 @@ def call(
     ] = False,
     model: Annotated[str, typer.Option(help="Model to call; the request's own unless given.")] = "",
     address: Annotated[str, typer.Option(help="host:port of a running server.")] = "127.0.0.1:50051",
+    save: Annotated[
+        Path | None, typer.Option(help="Folder to save masks, pictures, sounds to; else they are base64.")
+    ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait.")] = 60.0,
     verbose: Annotated[bool, typer.Option("--verbose", help="Say on standard error what is sent.")] = False,
 ) -> None:
     """Call any RPC of a running server, JSON in and out; without a name, list the RPCs."""
     from standpipe import CallError
-    from standpipe_server.call import RequestError, refusal, request_of, rpc_of, rpcs_table, send, to_json
+    from standpipe_server.call import (
+        RequestError,
+        refusal,
+        requests_of,
+        rpc_of,
+        rpcs_table,
+        send,
+        shown,
+        to_json,
+    )
 
     if not rpc:
         Console().print(rpcs_table())
         return
     try:
         method = rpc_of(rpc)
-        request = request_of(method, text, example=example, model=model)
+        requests = requests_of(method, text, example=example, model=model, files=files or ())
         if verbose:
-            typer.echo(f"{method.full_name} {to_json(request, zeros=False)}", err=True)
-        for answer in send(address, method, request, timeout):
+            for request in requests:
+                typer.echo(f"{method.full_name} {to_json(request, zeros=False)}", err=True)
+        for number, response in enumerate(send(address, method, requests, timeout), start=1):
             # JSON is UTF-8, whatever the terminal's encoding is.
-            typer.echo(answer.encode())
+            typer.echo(shown(method, response, save, number).encode())
     except RequestError as error:
         _fail(str(error), code=2)
     except CallError as error:

@@ -24,15 +24,17 @@ from pydantic_settings import (
 
 from standpipe_server.engine.queue import BatchLimits
 from standpipe_server.interfaces import BackendName, DtypeName, HintName, ModelSpec
+from standpipe_server.media.fetching import parse_allowed
 from standpipe_server.rpc.server import RpcLimits
-from standpipe_server.tasks import MODEL_TASKS, InputLimits, kind_for
+from standpipe_server.tasks import MODEL_TASKS, SEVERAL, InputLimits, kind_for
 
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
 
 def _names(value: Any) -> Any:
     """``A+B`` to names; a list passes through."""
-    return tuple(value.split("+")) if isinstance(value, str) else value
+    names = value.split("+") if isinstance(value, str) else value
+    return tuple(task for name in names for task in SEVERAL.get(name, (name,)))
 
 
 class ModelOptions(BaseModel):
@@ -97,6 +99,14 @@ def _entry(text: str) -> dict[str, str]:
     return {"name": name, "source": source}
 
 
+def _uris(value: Any) -> Any:
+    """Addresses split by commas to a list; each must be one that can be allowed."""
+    listed = value.split(",") if isinstance(value, str) else value
+    for entry in listed:
+        parse_allowed(entry)
+    return listed
+
+
 class Settings(BaseSettings):
     """Serve models over gRPC. Without --model, the demo models are served."""
 
@@ -146,6 +156,17 @@ class Settings(BaseSettings):
     max_text_bytes: int = Field(1 << 20, ge=1, description="UTF-8 bytes of one text")
     max_labels: int = Field(1000, ge=1, description="labels, targets or proposals that one call names")
     max_new_tokens: int = Field(1024, ge=1, description="tokens that one call may have written per text")
+    max_media_bytes: int = Field(32 << 20, ge=1, description="bytes of one image file")
+    max_pixels: int = Field(50_000_000, ge=1, description="pixels of one image")
+    max_frames: int = Field(1024, ge=1, description="frames that are read of one video")
+    max_seconds: float = Field(3600.0, gt=0, description="seconds of one sound")
+    max_channels: int = Field(2, ge=1, description="channels of one sound")
+    max_sample_rate: int = Field(192_000, ge=8000, description="samples a second of one sound")
+    allow_uri: Annotated[list[str], NoDecode, BeforeValidator(_uris)] = Field(
+        [],
+        description="where media may be fetched from, as https://images.example.org/photos/ or "
+        "https://*.example.org/; repeat for more; none unless set",
+    )
     max_message_bytes: int = Field(64 << 20, ge=1024, description="bytes of one message")
     default_timeout: float = Field(60.0, gt=0, description="seconds for a call that sets no deadline")
     drain_timeout: float = Field(30.0, ge=0, description="seconds for accepted calls after SIGTERM")
@@ -205,7 +226,8 @@ class Settings(BaseSettings):
         """For the wire."""
         names = (limit.name for limit in fields(InputLimits))
         inputs = InputLimits(**{name: getattr(self, name) for name in names})
-        return RpcLimits(inputs, self.max_message_bytes, self.default_timeout)
+        allowed = tuple(self.allow_uri)
+        return RpcLimits(inputs, self.max_message_bytes, self.default_timeout, allowed)
 
 
 def load_settings(args: Sequence[str]) -> Settings:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from standpipe_server.interfaces import Call
+from standpipe_server.kinds import Kind
 
 Floats = NDArray[np.float32]
 TruncationSide = Literal["left", "right"]
@@ -23,40 +24,8 @@ Text = str | tuple[str, str]
 """A text, or a pair that the model reads as one sequence."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of model.
-
-    Attributes:
-        way: How it runs: ``encoder`` is one tokenizer call, one forward pass and numpy; ``seq2seq`` is
-            batched ``generate``; ``causal`` is an engine that batches token by token; ``pipeline`` is the
-            library's own pipeline object.
-        transformers: The class that loads it.
-        optimum: The class that exports it to OpenVINO; empty where there is none.
-        outputs: What a forward pass gives, by name.
-    """
-
-    way: Literal["encoder", "seq2seq", "causal", "pipeline"]
-    transformers: str
-    optimum: str
-    outputs: tuple[str, ...] = ("logits",)
-
-
 # Tokens that a call writes at most where neither it nor the model's files say: the pipelines' figure.
 DEFAULT_MAX_NEW_TOKENS = 256
-
-FEATURES = Kind("encoder", "AutoModel", "OVModelForFeatureExtraction", ("last_hidden_state",))
-SEQUENCE_CLASSIFIER = Kind(
-    "encoder", "AutoModelForSequenceClassification", "OVModelForSequenceClassification"
-)
-TOKEN_CLASSIFIER = Kind("encoder", "AutoModelForTokenClassification", "OVModelForTokenClassification")
-MASKED_LANGUAGE_MODEL = Kind("encoder", "AutoModelForMaskedLM", "OVModelForMaskedLM")
-SPAN_CLASSIFIER = Kind(
-    "encoder", "AutoModelForQuestionAnswering", "OVModelForQuestionAnswering", ("start_logits", "end_logits")
-)
-SEQ2SEQ = Kind("seq2seq", "AutoModelForSeq2SeqLM", "OVModelForSeq2SeqLM")
-CAUSAL = Kind("causal", "AutoModelForCausalLM", "OVModelForCausalLM")
-TABLE_READER = Kind("pipeline", "AutoModelForTableQuestionAnswering", "")
 
 
 class Encoding(Protocol):
@@ -266,10 +235,12 @@ class CausalPrompt:
     Attributes:
         text: The prompt.
         special_tokens: Let the tokenizer add its special tokens; a chat template has written its own.
+        images: That the prompt has places for, in order; each has ``open``, which gives an upright RGB image.
     """
 
     text: str
     special_tokens: bool = True
+    images: tuple[Any, ...] = ()
 
 
 class CausalHead(Protocol):
@@ -317,8 +288,9 @@ class DirectHead(Protocol):
 
 
 HeadFactory = Callable[[Any], Any]
-"""Makes a head for a model: EncoderHead, Seq2SeqHead or CausalHead of a TextModel, DirectHead of a
-transformers pipeline or tokenizer. Raises ModelLoadError where the model can't serve the task."""
+"""Makes a head for a model: EncoderHead, Seq2SeqHead or CausalHead of a TextModel, ImageHead of an
+ImageModel, DirectHead of a transformers pipeline or tokenizer. Raises ModelLoadError where the model can't
+serve the task."""
 
 
 @dataclass(frozen=True)

@@ -75,7 +75,7 @@ def fetch_demo_models() -> list[ModelSpec]:
     """
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[amount]}"))
     with _bars(*columns, TimeElapsedColumn()) as bars:
-        return [_fetch(recipe, bars) for recipe in demo_models.RECIPES]
+        return [_fetch(recipe, bars) for recipe in demo_models.RECIPES if recipe.able]
 
 
 def _fetch(recipe: Recipe, bars: Progress) -> ModelSpec:

@@ -180,8 +180,8 @@ def test_auto_goes_to_torch_where_optimum_can_not_export_and_the_reason_tells(tm
     folder = save_tiny_marian(tmp_path / "marian")
     model = loaded(folder, ("translation",), "auto")
     assert "torch" == model.info.backend
-    assert "works on every processor (Optimum can't export it to OpenVINO: " in model.info.reason
-    with pytest.raises(ExportError, match="model 'm': Optimum can't export it to OpenVINO: "):
+    assert "works on every processor (Optimum can't convert it: " in model.info.reason
+    with pytest.raises(ExportError, match="model 'm': Optimum can't convert it: "):
         loaded(folder, ("translation",), "openvino")
 
 

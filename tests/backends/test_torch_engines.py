@@ -19,7 +19,8 @@ from standpipe_server.backends.torch.causal import FirstAble, twin
 from standpipe_server.backends.torch.continuous import ContinuousEngine
 from standpipe_server.errors import InvalidInputError, ModelFailedError
 from standpipe_server.interfaces import Call, Chunk, ModelSpec
-from standpipe_server.programs import CAUSAL, CausalPrompt, Constraint, Program
+from standpipe_server.kinds import CAUSAL
+from standpipe_server.programs import CausalPrompt, Constraint, Program
 from standpipe_server.tasks import program_for
 from tiny_models import save_tiny_llama
 from tiny_torch import (

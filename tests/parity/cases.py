@@ -4,6 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from parity.audio_cases import (
+    AUDIO_CASES,
+    AUDIO_INVALID,
+    AUDIO_MISTAKES,
+    AUDIO_MISTAKES_BY_MODEL,
+    AUDIO_REAL_CASES,
+    AUDIO_SPECIAL,
+    AUDIO_TINY,
+)
+from parity.vision_cases import (
+    VISION_CASES,
+    VISION_INVALID,
+    VISION_MISTAKES,
+    VISION_ON_OPENVINO,
+    VISION_REAL_CASES,
+    VISION_SPECIAL,
+    VISION_TINY,
+)
+
 Request = dict[str, Any]
 
 LONG = "water stands ready in the pipe for any hose " * 40
@@ -197,7 +216,7 @@ TINY: dict[str, tuple[str, list[str]]] = {
 }
 # One of each kind that Optimum exports: what is left out has none, or differs in numbers after the model
 # only.
-ON_OPENVINO = ("plain", "nli", "tagger", "masked", "reader", "t5", "llama")
+ON_OPENVINO: tuple[str, ...] = ("plain", "nli", "tagger", "masked", "reader", "t5", "llama")
 
 REAL_TEXTS = [
     "This film was a wonderful surprise, and I would watch it again.",
@@ -338,3 +357,14 @@ MISTAKES: list[tuple[str, Request, str]] = [
     ("Detokenize", {"sequences": []}, "sequences"),
     ("ApplyChatTemplate", {"messages": [{"role": "user"}], "tools": ["[1]"]}, "tools[0]"),
 ]
+
+# Mistakes on a model that others would understand: model, RPC, request, and the field.
+MISTAKES_BY_MODEL: list[tuple[str, str, Request, str]] = AUDIO_MISTAKES_BY_MODEL
+
+CASES |= VISION_CASES | AUDIO_CASES
+SPECIAL |= VISION_SPECIAL | AUDIO_SPECIAL
+TINY |= VISION_TINY | AUDIO_TINY
+ON_OPENVINO += VISION_ON_OPENVINO
+REAL_CASES |= VISION_REAL_CASES | AUDIO_REAL_CASES
+INVALID |= VISION_INVALID | AUDIO_INVALID
+MISTAKES += VISION_MISTAKES + AUDIO_MISTAKES

@@ -2,12 +2,98 @@
 
 from __future__ import annotations
 
+import base64
 import math
+from collections.abc import Callable
+from io import BytesIO
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+import soundfile
+from PIL import Image
+
 # What names an item of a ranking, where there is one.
 _NAMES = ("label", "token", "index", "answer")
+
+
+def rows(image: Image.Image) -> list[str]:
+    """The pixels of a mask, a line each: where it covers, where it doesn't, and whatever else there is."""
+    assert image.mode in ("1", "L"), image.mode
+    signs = {0: ".", 255: "#"}
+    pixels: list[list[int]] = np.asarray(image.convert("L")).tolist()
+    return ["".join(signs.get(value, "?") for value in row) for row in pixels]
+
+
+def steps(levels: Any) -> list[float]:
+    """Levels of 16 bits as numbers that a tolerance takes neighbours of for the same, and no others.
+
+    A value that stands near the middle of two levels may be rounded to either.
+    """
+    return [float(level) / (1 << 17) for level in np.asarray(levels).reshape(-1)]
+
+
+def shares(values: Any) -> list[float]:
+    """The numbers of one picture as shares of the largest, which all of them are as exact as."""
+    found = np.asarray(values, np.float64).reshape(-1)
+    share: list[float] = (found / max(1.0, float(np.abs(found).max()))).tolist()
+    return share
+
+
+def level(samples: Any) -> float:
+    """How loud samples of 16 bits are, as a number that a tolerance takes for the same within percents."""
+    return float(np.sqrt(np.mean(np.square(np.asarray(samples, np.float64) / 32768)))) / 1000
+
+
+def _png16(content: bytes) -> list[float]:
+    image = Image.open(BytesIO(content))
+    assert image.mode == "I;16", image.mode
+    return steps(image)
+
+
+def _floats(content: bytes) -> list[float]:
+    values: list[float] = np.frombuffer(content, "<f4").tolist()
+    return values
+
+
+def _depths(content: bytes) -> list[float]:
+    return shares(_floats(content))
+
+
+def _sound(content: bytes) -> dict[str, Any]:
+    """A file, or samples alone."""
+    if content[:4] not in (b"RIFF", b"fLaC", b"OggS"):
+        return {"form": "PCM16", "samples": steps(np.frombuffer(content, "<i2"))}
+    with soundfile.SoundFile(BytesIO(content)) as file:
+        levels, answer = file.read(dtype="int16"), {"form": file.format}
+        if file.subtype == "VORBIS":
+            return answer | {"count": len(levels), "level": level(levels)}
+        assert file.subtype == "PCM_16", file.subtype
+        return answer | {"samples": steps(levels)}
+
+
+# By the fields that hold bytes.
+_LEGIBLE: dict[str, Callable[[bytes], Any]] = {
+    "png": lambda content: rows(Image.open(BytesIO(content))),
+    "png16": _png16,
+    "float32": _depths,
+    "packed": _floats,
+}
+
+
+def legible(answer: Any) -> Any:
+    """A response as plain values, with pixels and numbers in place of the bytes that hold them."""
+    if isinstance(answer, list):
+        return [legible(item) for item in answer]
+    if not isinstance(answer, dict):
+        return answer
+    if "sample_rate" in answer:
+        # That alone has bytes for content, others have words.
+        return answer | {"content": _sound(base64.b64decode(answer["content"]))}
+    return {
+        name: _LEGIBLE[name](base64.b64decode(value)) if name in _LEGIBLE else legible(value)
+        for name, value in answer.items()
+    }
 
 
 def differences(ours: Any, theirs: Any, tolerance: float, path: str = "") -> list[str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import tiny_audio
+import tiny_vision
 from parity.cases import ON_OPENVINO, TINY
 from servers import Starting
 from standpipe_bench.server_process import ServerProcess
@@ -25,6 +27,46 @@ from tiny_models import (
 )
 
 _CLASSIFIER = "AutoModelForSequenceClassification"
+_OF_IMAGES: dict[str, Callable[[Path], Path]] = {
+    "vit": tiny_vision.save_tiny_vit,
+    "convnext": tiny_vision.save_tiny_convnext,
+    "clip": tiny_vision.save_tiny_clip,
+    "siglip": tiny_vision.save_tiny_siglip,
+    "yolos": tiny_vision.save_tiny_yolos,
+    "detr": tiny_vision.save_tiny_detr,
+    "owlvit": tiny_vision.save_tiny_owlvit,
+    "segformer": tiny_vision.save_tiny_segformer,
+    "maskformer": tiny_vision.save_tiny_maskformer,
+    "sam": tiny_vision.save_tiny_sam,
+    "glpn": tiny_vision.save_tiny_glpn,
+    "depth_anything": tiny_vision.save_tiny_depth_anything,
+    "convnext_features": lambda folder: tiny_vision.save_tiny_convnext(folder, head="AutoModel"),
+    "vit_features": lambda folder: tiny_vision.save_tiny_vit(folder, head="AutoModel"),
+    "clip_vision": tiny_vision.save_tiny_clip_vision,
+    "clip_both": tiny_vision.save_tiny_clip,
+    "blip": tiny_vision.save_tiny_blip,
+    "trocr": tiny_vision.save_tiny_trocr,
+    "llava": tiny_vision.save_tiny_llava,
+    "vilt": tiny_vision.save_tiny_vilt,
+    "blip_answers": lambda folder: tiny_vision.save_tiny_blip(folder, head="BlipForQuestionAnswering"),
+    "llava_answers": tiny_vision.save_tiny_llava,
+    "layoutlm": tiny_vision.save_tiny_layoutlm,
+    "donut": tiny_vision.save_tiny_donut,
+    "superglue": tiny_vision.save_tiny_superglue,
+    "videomae": tiny_vision.save_tiny_videomae,
+}
+_OF_SOUNDS: dict[str, Callable[[Path], Path]] = {
+    "ctc": tiny_audio.save_tiny_wav2vec2_ctc,
+    "whisper": tiny_audio.save_tiny_whisper,
+    "whisper_en": lambda folder: tiny_audio.save_tiny_whisper(folder, multilingual=False),
+    "speech_to_text": tiny_audio.save_tiny_speech_to_text,
+    "wav2vec2": tiny_audio.save_tiny_wav2vec2,
+    "ast": tiny_audio.save_tiny_ast,
+    "clap": tiny_audio.save_tiny_clap,
+    "vits": tiny_audio.save_tiny_vits,
+    "voices": lambda folder: tiny_audio.save_tiny_vits(folder, voices=3),
+    "musicgen": tiny_audio.save_tiny_musicgen,
+}
 _MAKERS: dict[str, Callable[[Path], Path]] = {
     "plain": save_tiny_encoder,
     "ranker": lambda folder: save_tiny_encoder(folder, head=_CLASSIFIER, labels=["entailment"]),
@@ -51,6 +93,8 @@ _MAKERS: dict[str, Callable[[Path], Path]] = {
     "llama": lambda folder: save_tiny_llama(folder, max_tokens=256),
     "marian": save_tiny_marian,
     "nllb": save_tiny_nllb,
+    **_OF_IMAGES,
+    **_OF_SOUNDS,
 }
 
 
@@ -70,7 +114,7 @@ def tiny_parity_server_to_be(
         for name, (task, _) in TINY.items()
         for backend in (("torch", "openvino") if name in ON_OPENVINO else ("torch",))
     ]
-    return starting(["--config", str(_config(tmp_path_factory, models))])
+    return starting(["--config", str(_config(tmp_path_factory, models)), "--max-seconds", "60"])
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +127,9 @@ def tiny_parity_server(tiny_parity_server_to_be: Future[ServerProcess]) -> Serve
 def demo_folders() -> dict[str, Path]:
     """Folders of the demo models, which set-up fetched, by name."""
     return {
-        recipe.name: demo_models.fetch(recipe, lambda done, total: None) for recipe in demo_models.RECIPES
+        recipe.name: demo_models.fetch(recipe, lambda done, total: None)
+        for recipe in demo_models.RECIPES
+        if recipe.able
     }
 
 
@@ -102,6 +148,7 @@ def demo_parity_server(
     models = [
         (f"{recipe.name}-{backend}", demo_folders[recipe.name], "+".join(recipe.tasks), backend, "fp32")
         for recipe in demo_models.RECIPES
+        if recipe.able
         for backend in (("torch", "openvino") if "text-generation" in recipe.tasks else ("torch",))
     ]
     return starting(["--config", str(_config(tmp_path_factory, models))]).result()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +19,9 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from parity import causal_oracles
-
-Answer = dict[str, Any]
-
-
-@cache
-def pipe(task: str, folder: Path) -> Any:
-    return transformers.pipeline(task, model=str(folder), device="cpu", dtype=torch.float32)
-
-
-@cache
-def auto(kind: str, folder: Path) -> Any:
-    return getattr(transformers, kind).from_pretrained(folder)
-
-
-def given(request: Any, *names: str) -> dict[str, Any]:
-    """The optional fields that a request sets."""
-    return {name: getattr(request, name) for name in names if request.HasField(name)}
-
-
-def enum_word(request: Any, field: str) -> str | None:
-    """An enum's value in the library's words: ``none`` of AGGREGATION_STRATEGY_NONE."""
-    kind = request.DESCRIPTOR.fields_by_name[field].enum_type
-    if not getattr(request, field):
-        return None
-    prefix = kind.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    word: str = kind.values_by_number[getattr(request, field)].name.removeprefix(prefix).lower()
-    return word
+from parity.audio_oracles import AUDIO_ORACLES
+from parity.library import Answer, auto, enum_word, given, pipe
+from parity.vision_oracles import VISION_ORACLES
 
 
 def embed_text(folder: Path, request: Any) -> Answer:
@@ -345,4 +320,6 @@ ORACLES: dict[str, Callable[[Path, Message], Answer]] = {
     "Tokenize": tokenize,
     "Detokenize": detokenize,
     "ApplyChatTemplate": apply_chat_template,
+    **VISION_ORACLES,
+    **AUDIO_ORACLES,
 }

@@ -15,15 +15,27 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from parity.cases import CASES, INVALID, MISTAKES, ON_OPENVINO, REAL_CASES, SPECIAL, TINY, Request
-from parity.comparing import differences
+from parity.cases import (
+    CASES,
+    INVALID,
+    MISTAKES,
+    MISTAKES_BY_MODEL,
+    ON_OPENVINO,
+    REAL_CASES,
+    SPECIAL,
+    TINY,
+    Request,
+)
+from parity.comparing import differences, legible
 from parity.oracles import ORACLES
 from standpipe import CallError, Client, contract
 from standpipe_bench.server_process import ServerProcess
 from standpipe_server import demo_models
-from standpipe_server.tasks import MODEL_TASKS, TASKS
+from standpipe_server.tasks import MODEL_TASKS, TASKS, program_for
 
 TOLERANCE = {"torch": 1e-5, "openvino": 1e-4, "auto": 2e-2}
+# In bf16 fifty layers of convolutions move logits by up to 0.2: a likely label gains or loses a tenth.
+ROUGH = {("auto", "ClassifyImage"): 5e-2}
 RPC_OF = {name: task.rpc.rpartition(".")[2] for name, task in MODEL_TASKS.items()}
 # Those that a task's models answer too.
 FURTHER = {"text-generation": ["Chat"]}
@@ -39,7 +51,8 @@ def plain(response: Message) -> dict[str, Any]:
         response, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
     assert found.pop("metadata")["model"]
-    return found
+    answer: dict[str, Any] = legible(found)
+    return answer
 
 
 def expected(rpc: str, folder: Path, request: Message) -> dict[str, Any]:
@@ -66,10 +79,12 @@ def tiny_cases() -> Iterator[tuple[str, str, str, Request]]:
 
 
 def demo_cases() -> Iterator[tuple[str, str, str, Request]]:
-    for recipe in demo_models.RECIPES:
+    for recipe in filter(lambda one: one.able, demo_models.RECIPES):
         for form in ("torch", "openvino" if "text-generation" in recipe.tasks else "auto"):
             further = [rpc for task in recipe.tasks for rpc in FURTHER.get(task, [])]
-            for rpc in [*(RPC_OF[task] for task in recipe.tasks), *further, "Tokenize", "Detokenize"]:
+            if program_for(recipe.tasks).kind.tokenizes:
+                further += ["Tokenize", "Detokenize"]
+            for rpc in [*(RPC_OF[task] for task in recipe.tasks), *further]:
                 # The second form of what writes freely is held to its own engine, in tests/backends.
                 for request in REAL_CASES[rpc][: 1 if form == "openvino" else None]:
                     yield recipe.name, form, rpc, request
@@ -94,7 +109,18 @@ def check(server: ServerProcess, folder: Path, model: str, form: str, rpc: str, 
         response = contract.callable_on(channel, method)(message, timeout=60)
     theirs = expected(rpc, folder, message)
     assert theirs, "the oracle gave nothing to compare with"
-    assert [] == differences(plain(response), theirs, TOLERANCE[form])
+    assert [] == differences(plain(response), theirs, ROUGH.get((form, rpc), TOLERANCE[form]))
+
+
+def refusal(
+    server: ServerProcess, name: str, rpc: str, request: Request
+) -> tuple[grpc.StatusCode, list[str]]:
+    """The status of a call that fails, and the fields that it names."""
+    message = build(rpc, request, f"{name}-torch")
+    with grpc.insecure_channel(server.address) as channel, pytest.raises(grpc.RpcError) as caught:
+        contract.callable_on(channel, contract.find(rpc))(message, timeout=60)
+    error = CallError(caught.value)
+    return error.code, list(error.fields)
 
 
 @pytest.mark.parametrize(("name", "form", "rpc", "request_"), list(tiny_cases()), ids=name_of)
@@ -134,6 +160,13 @@ def test_a_conversation_that_names_no_model_is_for_the_one_that_chats(default_se
         assert asked == client.apply_chat_template(talk)
         served = {task.name: task.served_model for task in client.list_tasks()}
     assert (chats.name, first.name) == (served["apply-chat-template"], served["tokenize"])
+
+
+@pytest.mark.parametrize(("name", "rpc", "request_", "field"), MISTAKES_BY_MODEL, ids=name_of)
+def test_what_other_models_understand_is_refused_with_the_name_of_its_field(
+    tiny_parity_server: ServerProcess, name: str, rpc: str, request_: Request, field: str
+) -> None:
+    assert (grpc.StatusCode.INVALID_ARGUMENT, [field]) == refusal(tiny_parity_server, name, rpc, request_)
 
 
 MODEL_FOR = {rpc: name for name, (_, rpcs) in reversed(TINY.items()) for rpc in rpcs}
@@ -177,11 +210,5 @@ async def test_32_calls_at_once_and_an_invalid_one_answer_as_each_alone(
 def test_a_mistake_is_refused_with_the_name_of_its_field(
     tiny_parity_server: ServerProcess, rpc: str, request_: Request, field: str
 ) -> None:
-    message = build(rpc, request_, f"{MODEL_FOR[rpc]}-torch")
-    with (
-        grpc.insecure_channel(tiny_parity_server.address) as channel,
-        pytest.raises(grpc.RpcError) as caught,
-    ):
-        contract.callable_on(channel, contract.find(rpc))(message, timeout=60)
-    error = CallError(caught.value)
-    assert (grpc.StatusCode.INVALID_ARGUMENT, [field]) == (error.code, list(error.fields))
+    found = refusal(tiny_parity_server, MODEL_FOR[rpc], rpc, request_)
+    assert (grpc.StatusCode.INVALID_ARGUMENT, [field]) == found

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import grpc
 import numpy as np
+from audio_answers import AUDIO_ANSWERS
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from vision_answers import LABELS, VISION_ANSWERS
 
 from standpipe import Client
 from standpipe.v1 import (
+    audio_pb2_grpc,
     common_pb2,
     generation_pb2,
     generation_pb2_grpc,
@@ -21,10 +24,7 @@ from standpipe.v1 import (
     text_pb2_grpc,
     tokenizers_pb2,
     tokenizers_pb2_grpc,
-)
-
-LABELS = text_pb2.LabelScores(
-    labels=[text_pb2.LabelScore(label="wet", score=0.75), text_pb2.LabelScore(label="dry", score=0.25)]
+    vision_pb2_grpc,
 )
 
 USAGE = generation_pb2.Usage(prompt_tokens=5, generated_tokens=3, cached_tokens=0)
@@ -40,7 +40,7 @@ Answer = Message | Exception | Sequence[Message | Exception]
 ANSWERS: dict[str, Any] = {
     "EmbedText": text_pb2.EmbedTextResponse(
         packed=np.array([[1, 0], [0.5, 0.25]], "<f4").tobytes(),
-        embeddings=[text_pb2.Embedding(values=[1, 0]), text_pb2.Embedding(values=[0.5, 0.25])],
+        embeddings=[common_pb2.Embedding(values=[1, 0]), common_pb2.Embedding(values=[0.5, 0.25])],
         dimensions=2,
     ),
     "RerankText": text_pb2.RerankTextResponse(
@@ -49,7 +49,7 @@ ANSWERS: dict[str, Any] = {
             text_pb2.RankedText(index=0, score=0.5, text="a"),
         ]
     ),
-    "ClassifyText": text_pb2.ClassifyTextResponse(results=[LABELS, text_pb2.LabelScores()]),
+    "ClassifyText": text_pb2.ClassifyTextResponse(results=[LABELS, common_pb2.LabelScores()]),
     "ClassifyTextZeroShot": text_pb2.ClassifyTextZeroShotResponse(results=[LABELS]),
     "ClassifyTokens": text_pb2.ClassifyTokensResponse(
         results=[
@@ -176,6 +176,8 @@ ANSWERS: dict[str, Any] = {
     "GetModel": models_pb2.GetModelResponse(
         model=models_pb2.Model(name="m", backend="torch", device="cpu", dtype="fp32", reason="because")
     ),
+    **VISION_ANSWERS,
+    **AUDIO_ANSWERS,
 }
 
 
@@ -206,6 +208,30 @@ class FakeStream:
         self.cancelled = True
 
 
+class FakeDialogue(FakeStream):
+    """A call that streams both ways, of a channel of grpc.aio: it hears all before it says anything.
+
+    Args:
+        messages: As for FakeStream.
+        requests: What it hears.
+        heard: Where that is noted.
+    """
+
+    def __init__(
+        self, messages: Sequence[Message | Exception], requests: AsyncIterator[Message], heard: list[Message]
+    ) -> None:
+        super().__init__(messages)
+        self._requests = requests
+        self._heard = heard
+
+    def add_done_callback(self, callback: Callable[[Any], None]) -> None:
+        """It is never cancelled."""
+
+    async def read(self) -> Any:
+        self._heard.extend([request async for request in self._requests])
+        return await super().read()
+
+
 class FakeChannel:
     """Answers each RPC as a table says; an exception there is raised.
 
@@ -215,7 +241,7 @@ class FakeChannel:
     """
 
     def __init__(self, answers: Mapping[str, Answer], *, asynchronous: bool = False) -> None:
-        self.calls: list[tuple[str, Message, float, Any]] = []
+        self.calls: list[tuple[str, Any, float, Any]] = []
         self.streams: list[FakeStream] = []
         self._answers = answers
         self._asynchronous = asynchronous
@@ -236,7 +262,20 @@ class FakeChannel:
 
         return call
 
-    def _answer(self, path: str, request: Message, timeout: float, metadata: Any) -> Any:
+    def stream_stream(self, path: str, *_: object, **__: object) -> Callable[..., Any]:
+        def call(requests: Iterator[Message], *, timeout: float, metadata: Any) -> FakeStream:
+            heard = list(requests)
+            self.streams.append(FakeStream(self._answer(path, heard, timeout, metadata)))
+            return self.streams[-1]
+
+        def later(requests: AsyncIterator[Message], *, timeout: float, metadata: Any) -> FakeStream:
+            heard: list[Message] = []
+            self.streams.append(FakeDialogue(self._answer(path, heard, timeout, metadata), requests, heard))
+            return self.streams[-1]
+
+        return later if self._asynchronous else call
+
+    def _answer(self, path: str, request: Any, timeout: float, metadata: Any) -> Any:
         self.calls.append((path, request, timeout, metadata))
         answer = self._answers[path.rpartition("/")[2]]
         if isinstance(answer, Exception):
@@ -251,6 +290,8 @@ def put_on(client: Any, channel: FakeChannel) -> None:
     client.text = text_pb2_grpc.TextServiceStub(fake)
     client.generation = generation_pb2_grpc.GenerationServiceStub(fake)
     client.tokenizers = tokenizers_pb2_grpc.TokenizerServiceStub(fake)
+    client.vision = vision_pb2_grpc.VisionServiceStub(fake)
+    client.audio = audio_pb2_grpc.AudioServiceStub(fake)
     client.models = models_pb2_grpc.ModelServiceStub(fake)
 
 

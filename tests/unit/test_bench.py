@@ -80,7 +80,9 @@ def test_the_demo_calls_every_rpc_with_its_example() -> None:
     assert list(contract.methods()) == [call.rpc for call in calls]
     # The first call asks for the tasks.
     sent = [(contract.find(path).full_name, request) for path, request, *_ in channel.calls[1:]]
-    assert [(name, contract.example(rpc)) for name, rpc in contract.methods().items()] == sent
+    examples = {name: (rpc, contract.examples(rpc)) for name, rpc in contract.methods().items()}
+    whole = {name: found if rpc.client_streaming else found[0] for name, (rpc, found) in examples.items()}
+    assert list(whole.items()) == sent
     assert all(call.answered and call.milliseconds > 0 for call in calls)
 
 
@@ -99,6 +101,8 @@ def test_the_demo_calls_every_rpc_with_its_example() -> None:
         ("StreamGenerateText", "prompt = Water boils at", "water\nin 4 messages"),
         ("Chat", "user: What is the capital of France?", "Of course."),
         ("StreamChat", "user: Why do firefighters use a standpipe?", "Of course.\nin 4 messages"),
+        ("ClassifyImage", "a file of 2.8 kB\ntop_k = 2", "wet 0.75, dry 0.25\n"),
+        ("MatchKeypoints", "a file of 2.8 kB: a file of", "1 points\n0 points"),
         ("Tokenize", "Water stands ready", "[CLS] ##pipe"),
         ("Detokenize", "101, 2300, ", "one\n"),
         ("ListTasks", "", "2 tasks, 1 of them served"),

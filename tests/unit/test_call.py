@@ -21,7 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 
 from standpipe import contract
-from standpipe.v1 import text_pb2
+from standpipe.v1 import text_pb2, vision_pb2
 
 with warnings.catch_warnings():
     # typer's own, about click.
@@ -263,3 +263,62 @@ def test_a_mistake_in_what_is_typed_is_told(words: list[str], problem: str) -> N
     result = typed(*words)
     assert (2, "") == (result.exit_code, result.stdout)
     assert problem in result.stderr
+
+
+def test_files_join_the_list_of_media_that_a_request_has(
+    server: TableServer, address: str, tmp_path: Path
+) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    files = [str(tmp_path / name) for name in ("a.png", "b.png")]
+    assert 0 == typed("ClassifyImage", *files, "--address", address).exit_code
+    ((_, request),) = server.requests
+    assert isinstance(request, vision_pb2.ClassifyImageRequest)
+    assert [b"a.png", b"b.png"] == [image.content for image in request.images]
+
+
+def test_a_file_takes_the_place_of_an_image_that_the_json_leaves_open(
+    server: TableServer, address: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"a")
+    text = '{"inputs": [{"question": "who?", "image": {}}]}'
+    typed("AnswerImageQuestion", str(tmp_path / "a.png"), "--json", text, "--address", address)
+    ((_, request),) = server.requests
+    assert isinstance(request, vision_pb2.AnswerImageQuestionRequest)
+    assert [("who?", b"a")] == [(one.question, one.image.content) for one in request.inputs]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["ClassifyImage", "nowhere.png"], "nowhere.png: No such file"),
+        (["ClassifyText", "README.md"], "ClassifyTextRequest has no list of files"),
+        (["AnswerImageQuestion", "README.md"], 'say in --json where it goes, as "image": {}'),
+    ],
+)
+def test_a_file_without_a_place_is_refused(words: list[str], why: str) -> None:
+    result = typed(*words)
+    assert 2 == result.exit_code
+    assert why in result.stderr
+
+
+def test_bytes_of_a_response_are_saved_and_their_paths_shown(
+    served: tuple[TableServer, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mask = vision_pb2.Mask(width=2, height=2, png=b"\x89PNG...")
+    segment = vision_pb2.Segment(label="hose", mask=mask)
+    answer = vision_pb2.SegmentImageResponse(results=[vision_pb2.Segments(segments=[segment, segment])])
+    monkeypatch.setitem(ANSWERS, "SegmentImage", answer)
+    folder = tmp_path / "masks"
+    result = typed("SegmentImage", "--example", "--address", served[1], "--save", str(folder))
+    masks = [one["mask"]["png"] for one in json.loads(result.stdout)["results"][0]["segments"]]
+    assert [str(folder / "SegmentImage-1.png"), str(folder / "SegmentImage-2.png")] == masks
+    assert [b"\x89PNG..."] * 2 == [Path(path).read_bytes() for path in masks]
+
+
+def test_a_folder_that_can_not_be_written_to_is_named(
+    served: tuple[TableServer, str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    result = typed("EmbedText", "--example", "--address", served[1], "--save", str(tmp_path / "file"))
+    assert (2, True) == (result.exit_code, "--save: " in result.stderr)

@@ -159,7 +159,7 @@ def test_a_text_of_too_many_bytes_is_refused_with_its_place(
 def read(*messages: Message, tokenizer: Any = None, **fields: Any) -> CausalPrompt:
     """What a model reads for a conversation."""
     (call,) = decoded(Chat(messages=messages, **fields))
-    prompt: CausalPrompt = ChatHead(SimpleNamespace(tokenizer=tokenizer or byte_pairs())).prompt(call)
+    prompt: CausalPrompt = ChatHead(SimpleNamespace(template=tokenizer or byte_pairs())).prompt(call)
     return prompt
 
 
@@ -205,7 +205,7 @@ def test_a_conversation_that_a_model_can_not_read_is_refused() -> None:
 
 def test_a_conversation_is_written_as_its_call_says() -> None:
     writing = Writing(Generation(seed=3), ("\n",))
-    head = ChatHead(SimpleNamespace(tokenizer=None))
+    head = ChatHead(SimpleNamespace(template=None))
     assert writing == head.writing(Call(None, ChatParameters(writing)))
 
 

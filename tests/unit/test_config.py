@@ -288,3 +288,20 @@ def test_the_environments_models_replace_the_files(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("STANDPIPE_MODEL", "b=y")
     path = file_of(tmp_path, '[[model]]\nname = "a"\nsource = "x"')
     assert ["b"] == [spec.name for spec in load_settings(["--config", path]).specs()]
+
+
+def test_a_model_for_images_and_texts_serves_all_that_it_can() -> None:
+    tasks = "text-generation+image-to-text+visual-question-answering"
+    assert [("vlm", "x", tasks)] == models("vlm=x:image-text-to-text")
+
+
+def test_addresses_are_allowed_by_flags_or_a_list_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = "https://a.example/photos/", "http://*.b.example:8080/"
+    assert (one, other) == load_settings(["--allow-uri", one, "--allow-uri", other]).rpc_limits().allowed_uris
+    monkeypatch.setenv("STANDPIPE_ALLOW_URI", f"{one},{other}")
+    assert (one, other) == load_settings([]).rpc_limits().allowed_uris
+
+
+@pytest.mark.parametrize("entry", ["a.example", "ftp://a.example/", "http://10.0.0.1/", "https://*.org/"])
+def test_an_address_that_can_not_be_allowed_is_refused_at_the_start(entry: str) -> None:
+    assert f"{entry!r} can't be allowed" in problem_of("--allow-uri", entry)

@@ -14,11 +14,24 @@ import torch
 from numpy.typing import ArrayLike
 from onnx import helper, numpy_helper
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
+from transformers import (
+    AutoModel,
+    AutoModelForImageClassification,
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessorPil,
+)
 
 from standpipe_server.demo_models import RECIPES
 from standpipe_server.demo_models.converters import plain
-from standpipe_server.demo_models.converters.folders import check, write
+from standpipe_server.demo_models.converters.folders import (
+    check,
+    check_image_model,
+    write,
+    write_image_model,
+)
 from standpipe_server.demo_models.converters.onnx_weights import read_onnx
 from standpipe_server.demo_models.recipes import Converter
 
@@ -180,6 +193,52 @@ def test_a_folder_that_does_not_load_whole_or_does_not_answer_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         check(changed(tiny_bert, tmp_path / "m", **{name: tensor}), AutoModel)
+
+
+@pytest.fixture(scope="module")
+def tiny_vit() -> Any:
+    """A model with random weights that reads images of 16 pixels."""
+    config = ViTConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=16
+    )
+    return ViTForImageClassification(config)
+
+
+SMALL = ViTImageProcessorPil(size={"height": 16, "width": 16})
+
+
+def test_a_folder_of_an_image_model_has_the_weights_given_and_what_reads_its_images(
+    tiny_vit: Any, tmp_path: Path
+) -> None:
+    weights = {name: torch.full_like(tensor, 0.125) for name, tensor in tiny_vit.state_dict().items()}
+    write_image_model(tiny_vit, weights, SMALL, tmp_path / "made")
+    check_image_model(tmp_path / "made", AutoModelForImageClassification)
+    made = load_file(tmp_path / "made" / "model.safetensors")
+    assert weights.keys() == made.keys()
+    assert {0.125} == {value for tensor in made.values() for value in tensor.flatten().tolist()}
+    del weights["classifier.bias"]
+    with pytest.raises(RuntimeError, match=r"classifier\.bias"):
+        write_image_model(tiny_vit, weights, SMALL, tmp_path / "not made")
+    assert not (tmp_path / "not made").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "words"),
+    [
+        ("classifier.bias", None, "missing_keys.*classifier.bias"),
+        ("classifier.scale", torch.zeros(1), "unexpected_keys.*classifier.scale"),
+        ("vit.layernorm.bias", torch.full((16,), torch.nan), "something else than numbers"),
+    ],
+)
+def test_a_folder_of_an_image_model_that_does_not_load_whole_or_does_not_answer_is_refused(
+    tiny_vit: Any, tmp_path: Path, name: str, tensor: torch.Tensor | None, words: str
+) -> None:
+    tiny_vit.save_pretrained(tmp_path / "whole")
+    SMALL.save_pretrained(tmp_path / "whole")
+    with pytest.raises(ValueError, match=words):
+        check_image_model(
+            changed(tmp_path / "whole", tmp_path / "m", **{name: tensor}), AutoModelForImageClassification
+        )
 
 
 def test_a_plain_folder_is_taken_over_whole_but_for_pickles(tiny_bert: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def decoded(request: text_pb2.EmbedTextRequest) -> list[Call]:
     return EMBED_TEXT.decode(request, LIMITS)
 
 
-def encoded(format_: text_pb2.EmbeddingFormat.ValueType) -> text_pb2.EmbedTextResponse:
+def encoded(format_: common_pb2.EmbeddingFormat.ValueType) -> text_pb2.EmbedTextResponse:
     response = EMBED_TEXT.encode([Output(vector) for vector in VECTORS], Request(format=format_))
     assert isinstance(response, text_pb2.EmbedTextResponse)
     return response
@@ -56,7 +56,7 @@ def test_each_text_becomes_a_call_in_order() -> None:
         (Request(pooling=text_pb2.POOLING_LAST_TOKEN), EmbedParameters(pooling="lasttoken")),
         (Request(dimensions=64), EmbedParameters(dimensions=64)),
         # How vectors travel is no matter of the model: both may run in one batch.
-        (Request(format=text_pb2.EMBEDDING_FORMAT_PACKED), EmbedParameters()),
+        (Request(format=common_pb2.EMBEDDING_FORMAT_PACKED), EmbedParameters()),
     ],
 )
 def test_each_field_reaches_the_parameters(
@@ -108,9 +108,11 @@ def test_a_text_of_too_many_bytes_is_refused_with_its_place_and_the_limit(
     assert {"limit": "max_text_bytes", "value": "8"} == refusal.value.details
 
 
-@pytest.mark.parametrize("format_", [text_pb2.EMBEDDING_FORMAT_UNSPECIFIED, text_pb2.EMBEDDING_FORMAT_VALUES])
+@pytest.mark.parametrize(
+    "format_", [common_pb2.EMBEDDING_FORMAT_UNSPECIFIED, common_pb2.EMBEDDING_FORMAT_VALUES]
+)
 def test_vectors_travel_as_values_unless_they_are_asked_for_packed(
-    format_: text_pb2.EmbeddingFormat.ValueType,
+    format_: common_pb2.EmbeddingFormat.ValueType,
 ) -> None:
     response = encoded(format_)
     assert VECTORS.tolist() == [list(embedding.values) for embedding in response.embeddings]
@@ -118,14 +120,16 @@ def test_vectors_travel_as_values_unless_they_are_asked_for_packed(
 
 
 def test_packed_vectors_are_little_endian_single_precision_end_to_end() -> None:
-    response = encoded(text_pb2.EMBEDDING_FORMAT_PACKED)
+    response = encoded(common_pb2.EMBEDDING_FORMAT_PACKED)
     assert VECTORS.ravel().tolist() == list(struct.unpack("<6f", response.packed))
     assert (3, 0) == (response.dimensions, len(response.embeddings))
 
 
 def test_packed_vectors_equal_those_that_travel_as_values() -> None:
-    values = [value for each in encoded(text_pb2.EMBEDDING_FORMAT_VALUES).embeddings for value in each.values]
-    packed = np.frombuffer(encoded(text_pb2.EMBEDDING_FORMAT_PACKED).packed, "<f4")
+    values = [
+        value for each in encoded(common_pb2.EMBEDDING_FORMAT_VALUES).embeddings for value in each.values
+    ]
+    packed = np.frombuffer(encoded(common_pb2.EMBEDDING_FORMAT_PACKED).packed, "<f4")
     assert values == packed.tolist()
 
 

@@ -18,7 +18,8 @@ from standpipe_server.backends.encoder import EncoderRunner, Inputs
 from standpipe_server.backends.reading import TextReader
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Outcome, Output
-from standpipe_server.programs import Batch, Cut, Encoding, Floats, Kind
+from standpipe_server.kinds import Kind
+from standpipe_server.programs import Batch, Cut, Encoding, Floats
 from standpipe_server.tasks import MODEL_TASKS, Task
 from standpipe_server.tasks.answer_question import QuestionParameters
 from standpipe_server.tasks.classify_text import ClassifyParameters

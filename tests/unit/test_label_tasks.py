@@ -40,15 +40,15 @@ LEFT, RIGHT = common_pb2.TRUNCATION_DIRECTION_LEFT, common_pb2.TRUNCATION_DIRECT
         (Classify(truncation_direction=LEFT), ClassifyParameters(Cut(side="left"))),
         (Classify(truncation_direction=RIGHT), ClassifyParameters(Cut(side="right"))),
         (
-            Classify(function_to_apply=text_pb2.CLASSIFICATION_FUNCTION_SOFTMAX),
+            Classify(function_to_apply=common_pb2.CLASSIFICATION_FUNCTION_SOFTMAX),
             ClassifyParameters(function="softmax"),
         ),
         (
-            Classify(function_to_apply=text_pb2.CLASSIFICATION_FUNCTION_SIGMOID),
+            Classify(function_to_apply=common_pb2.CLASSIFICATION_FUNCTION_SIGMOID),
             ClassifyParameters(function="sigmoid"),
         ),
         (
-            Classify(function_to_apply=text_pb2.CLASSIFICATION_FUNCTION_NONE),
+            Classify(function_to_apply=common_pb2.CLASSIFICATION_FUNCTION_NONE),
             ClassifyParameters(function="none"),
         ),
         (Rerank(), RerankParameters()),

@@ -9,7 +9,13 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from standpipe import options, requests
-from standpipe.v1 import common_pb2, generation_pb2, text_pb2
+from standpipe.audio import options as audio_options
+from standpipe.audio import requests as audio
+from standpipe.fields import words as words_of
+from standpipe.pcm import EncodingName
+from standpipe.v1 import audio_pb2, common_pb2, generation_pb2, text_pb2, vision_pb2
+from standpipe.vision import options as vision_options
+from standpipe.vision import requests as vision
 
 Request = Callable[..., Any]
 
@@ -49,6 +55,51 @@ REQUESTS: dict[Request, tuple[tuple[Any, ...], set[str], Any]] = {
         {"messages"},
         options.TemplateOptions,
     ),
+    vision.classify_image_request: (([b"i"],), {"images"}, vision_options.ClassifyImageOptions),
+    vision.classify_image_zero_shot_request: (
+        ([b"i"], ["x"]),
+        {"images", "candidate_labels"},
+        vision_options.ClassifyImageZeroShotOptions,
+    ),
+    vision.detect_objects_request: (([b"i"],), {"images"}, vision_options.DetectObjectsOptions),
+    vision.detect_objects_zero_shot_request: (
+        ([b"i"], ["x"]),
+        {"images", "candidate_labels"},
+        vision_options.DetectObjectsZeroShotOptions,
+    ),
+    vision.segment_image_request: (
+        ([b"i"],),
+        {"images", "mask_format"},
+        vision_options.SegmentImageOptions,
+    ),
+    vision.generate_masks_request: (
+        ([b"i"],),
+        {"images", "mask_format"},
+        vision_options.GenerateMasksOptions,
+    ),
+    vision.estimate_depth_request: (([b"i"],), {"images", "format"}, vision_options.EstimateDepthOptions),
+    vision.embed_image_request: (([b"i"],), {"images", "format"}, vision_options.EmbedImageOptions),
+    vision.caption_image_request: (([b"i"],), {"images"}, vision_options.CaptionImageOptions),
+    vision.answer_image_question_request: (
+        ([(b"i", "q")],),
+        {"inputs"},
+        vision_options.AnswerImageQuestionOptions,
+    ),
+    vision.answer_document_question_request: (
+        ([(b"i", "q")],),
+        {"inputs"},
+        vision_options.AnswerDocumentQuestionOptions,
+    ),
+    vision.match_keypoints_request: (([(b"i", b"j")],), {"pairs"}, vision_options.MatchKeypointsOptions),
+    vision.classify_video_request: (([b"v"],), {"videos"}, vision_options.ClassifyVideoOptions),
+    audio.transcribe_audio_request: (([b"s"],), {"audios"}, audio_options.TranscribeAudioOptions),
+    audio.classify_audio_request: (([b"s"],), {"audios"}, audio_options.ClassifyAudioOptions),
+    audio.classify_audio_zero_shot_request: (
+        ([b"s"], ["x"]),
+        {"audios", "candidate_labels"},
+        audio_options.ClassifyAudioZeroShotOptions,
+    ),
+    audio.generate_audio_request: ((["a"],), {"prompts", "format"}, audio_options.GenerateAudioOptions),
 }
 
 # A value of each type that an option is declared with, and the same value in the request.
@@ -59,8 +110,13 @@ SAMPLES: dict[Any, tuple[Any, Any]] = {
     float | None: (0.0, 0.0),
     options.PoolingName | None: ("last_token", text_pb2.POOLING_LAST_TOKEN),
     options.SideName | None: ("left", common_pb2.TRUNCATION_DIRECTION_LEFT),
-    options.FunctionName | None: ("sigmoid", text_pb2.CLASSIFICATION_FUNCTION_SIGMOID),
+    options.FunctionName | None: ("sigmoid", common_pb2.CLASSIFICATION_FUNCTION_SIGMOID),
     options.AggregationName | None: ("first", text_pb2.AGGREGATION_STRATEGY_FIRST),
+    vision_options.SubtaskName | None: ("panoptic", vision_pb2.SEGMENTATION_SUBTASK_PANOPTIC),
+    vision_options.ImagePoolingName | None: ("cls", vision_pb2.IMAGE_POOLING_CLS),
+    audio_options.AudioFormatName | None: ("ogg", audio_pb2.AUDIO_FORMAT_OGG),
+    audio_options.TranscriptionTaskName | None: ("translate", audio_pb2.TRANSCRIPTION_TASK_TRANSLATE),
+    audio_options.TimestampName | None: ("word", audio_pb2.TIMESTAMP_GRANULARITY_WORD),
     get_type_hints(options.FillOptions)["targets"]: (["x", "y"], ["x", "y"]),
     get_type_hints(options.ChatOptions)["tools"]: (
         [{"z": "ü", "a": [1, None]}, '{"b":2}'],
@@ -70,11 +126,14 @@ SAMPLES: dict[Any, tuple[Any, Any]] = {
     get_type_hints(options.ChatOptions)["template_variables"]: ({"a": {"b": False}}, {"a": {"b": False}}),
 }
 
+# These have tests of their own.
+OF_THEIR_OWN = {"ignore_labels", "generation_top_k"}
+
 OPTIONS = [
     pytest.param(request, name, kind, id=f"{request.__name__}-{name}")
     for request, (_, _, declared) in REQUESTS.items()
     for name, kind in get_type_hints(declared).items()
-    if name != "ignore_labels"
+    if name not in OF_THEIR_OWN
 ]
 
 
@@ -116,7 +175,8 @@ def test_none_is_as_if_nothing_were_said(request_of: Request, name: str, kind: A
 @pytest.mark.parametrize("request_of", REQUESTS)
 def test_every_field_of_a_request_can_be_said(request_of: Request) -> None:
     inputs, fields, declared = REQUESTS[request_of]
-    can_be_said = set(get_type_hints(declared))
+    # Where two fields have one name, the second has another one as an option.
+    can_be_said = set(get_type_hints(declared)) - {"generation_top_k"}
     known = {field.name for field in request_of(*inputs).DESCRIPTOR.fields}
     if "parameters" in known:
         parameters = {field.name for field in common_pb2.GenerationParameters.DESCRIPTOR.fields}
@@ -131,12 +191,18 @@ def test_every_field_of_a_request_can_be_said(request_of: Request) -> None:
     [
         (options.PoolingName, text_pb2.Pooling),
         (options.SideName, common_pb2.TruncationDirection),
-        (options.FunctionName, text_pb2.ClassificationFunction),
+        (options.FunctionName, common_pb2.ClassificationFunction),
         (options.AggregationName, text_pb2.AggregationStrategy),
+        (vision_options.SubtaskName, vision_pb2.SegmentationSubtask),
+        (vision_options.ImagePoolingName, vision_pb2.ImagePooling),
+        (audio_options.AudioFormatName, audio_pb2.AudioFormat),
+        (audio_options.TranscriptionTaskName, audio_pb2.TranscriptionTask),
+        (audio_options.TimestampName, audio_pb2.TimestampGranularity),
+        (EncodingName, audio_pb2.AudioEncoding),
     ],
 )
 def test_every_value_of_an_enum_has_its_word(declared: Any, enum: Any) -> None:
-    words = requests.words(enum.DESCRIPTOR)
+    words = words_of(enum.DESCRIPTOR)
     assert list(get_args(declared)) == list(words)
     assert set(enum.values()) - {0} == set(words.values())
 
@@ -231,12 +297,19 @@ def test_what_a_message_says_may_come_in_parts(request_of: Request) -> None:
     assert ["What ", "is it?"] == [part.text for part in message.parts]
 
 
+def test_a_part_may_be_an_image() -> None:
+    content = [{"type": "image", "image": b"\x89PNG"}, {"type": "text", "text": "What is it?"}]
+    (message,) = requests.chat_request([{"role": "user", "content": content}]).messages
+    assert [b"\x89PNG", b""] == [part.image.content for part in message.parts]
+
+
 @pytest.mark.parametrize(
     ("part", "problem"),
     [
-        ({"type": "image", "image": "a.png"}, "is of type 'image'; it may be: text"),
-        ({"text": "a"}, "is of type 'None'; it may be: text"),
-        ("a", "is of type 'str'; it may be: text"),
+        ({"type": "audio", "audio": "a.wav"}, "is of type 'audio'; it may be: text, image"),
+        ({"text": "a"}, "is of type 'None'; it may be: text, image"),
+        ("a", "is of type 'str'; it may be: text, image"),
+        ({"type": "image"}, "is of type 'image' and has no 'image'"),
         ({"type": "text"}, "is of type 'text' and has no 'text'"),
     ],
 )

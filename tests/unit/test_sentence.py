@@ -10,7 +10,8 @@ import pytest
 
 from standpipe_server.errors import ModelLoadError
 from standpipe_server.programs import Floats
-from standpipe_server.tasks.sentence import PoolingMode, Recipe, normalize, pool, read_recipe
+from standpipe_server.tasks.sentence import PoolingMode, Recipe, pool, read_recipe
+from standpipe_server.tasks.vectors import normalize
 
 LENGTHS = [1, 2, 5, 7]
 DIMENSIONS = 3

@@ -10,10 +10,11 @@ from google.protobuf import descriptor_pool
 from google.protobuf.message import Message
 from task_cases import BY_RPC, decoded, exceeded, refusal
 
-from standpipe.v1 import common_pb2, generation_pb2, text_pb2, tokenizers_pb2
+from standpipe.v1 import audio_pb2, common_pb2, generation_pb2, text_pb2, tokenizers_pb2
 from standpipe_server.errors import LimitExceededError, ModelLoadError
 from standpipe_server.interfaces import Call
-from standpipe_server.programs import CAUSAL, SEQ2SEQ, Kind
+from standpipe_server.kinds import CAUSAL, SEQ2SEQ, Kind
+from standpipe_server.rpc.media import holds_media
 from standpipe_server.tasks import (
     MODEL_TASKS,
     STREAM_TASKS,
@@ -83,6 +84,12 @@ OF_TEXTS: dict[str, tuple[Callable[[list[str]], Message], str, str]] = {
         "messages",
         "messages[{}].content",
     ),
+    "SynthesizeSpeech": (lambda texts: audio_pb2.SynthesizeSpeechRequest(texts=texts), "texts", "texts[{}]"),
+    "GenerateAudio": (
+        lambda texts: audio_pb2.GenerateAudioRequest(prompts=texts),
+        "prompts",
+        "prompts[{}]",
+    ),
     "Tokenize": (lambda texts: tokenizers_pb2.TokenizeRequest(texts=texts), "texts", "texts[{}]"),
     "Detokenize": (sequences, "sequences", "sequences[{}].ids"),
     "ApplyChatTemplate": (
@@ -104,6 +111,7 @@ ENUMS = [
     ("ClassifyText", "truncation_direction"),
     ("ClassifyTokens", "aggregation_strategy"),
     ("Tokenize", "truncation_direction"),
+    ("GenerateAudio", "format"),
 ]
 AT_LEAST_ONE = [
     ("EmbedText", "dimensions"),
@@ -119,7 +127,8 @@ AT_LEAST_ONE = [
 
 
 def test_every_task_has_a_request_of_texts_here() -> None:
-    assert set(BY_RPC) == set(OF_TEXTS)
+    media = {rpc for rpc, task in BY_RPC.items() if holds_media(task.request.DESCRIPTOR)}
+    assert set(BY_RPC) - media | set(CONVERSATIONS) == set(OF_TEXTS)
 
 
 @pytest.mark.parametrize("task", [*TASKS, *STREAM_TASKS], ids=lambda task: task.rpc)
@@ -208,6 +217,7 @@ def test_every_enum_of_every_request_is_tried_here() -> None:
     enums = [
         (rpc, field.name)
         for rpc, task in BY_RPC.items()
+        if rpc in OF_TEXTS
         for field in task.request.DESCRIPTOR.fields
         if field.enum_type
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -10,14 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+import grpc
 import typer
 from google.protobuf.json_format import MessageToDict
 from rich.text import Text
 
-from standpipe import Client
+from standpipe import CallError, Client
 from standpipe_bench.cli.options import OutputOptions, TargetOptions, TimingOptions
 from standpipe_bench.cli.session import bench, console, finish, write_json
-from standpipe_bench.demo import answer_live, call_everything
+from standpipe_bench.demo import SAID, answer_live, call_everything, speak_and_listen
 from standpipe_bench.environment import environment
 from standpipe_bench.load.driver import on_fast_loop
 from standpipe_bench.load.schedules import Closed
@@ -39,6 +41,7 @@ def demo(
     with _server(address) as address:
         with Client(address) as client:
             _chat(client)
+            _speech(client)
             console.print(calls_table(call_everything(client)))
         target, out = TargetOptions(address=address, words="17", items=1), OutputOptions(json=output)
         timing = TimingOptions(duration=duration, warm_up=1.0)
@@ -90,20 +93,23 @@ def pipelines(
     """Start a server and compare it with the library's own pipelines in this process, in turns, as ratios."""
     # Imported here: they need model libraries, which `run` does without.
     from standpipe_bench.in_process import demo_folder
-    from standpipe_bench.served.library import Classifier, Writer
+    from standpipe_bench.served.library import Classifier, ImageClassifier, Writer
     from standpipe_bench.served.pipelines import (
         MAX_NEW_TOKENS,
         classify_load,
         goals,
+        image_load,
         measure,
         rerank_load,
         transform_load,
     )
 
     ranker = demo_folder("text-ranking")
+    images = demo_folder("image-classification")
     writer = seq2seq or demo_folder("text2text-generation")
     options = ["--log-level", "warning"]
     options += ["--model", f"ranker={ranker}:text-ranking+text-classification"]
+    options += ["--model", f"images={images}:image-classification"]
     options += ["--model", f"writer={writer}:text2text-generation"]
     with server_process(options) as server, Client(server.address) as client:
         models = client.list_models()
@@ -112,6 +118,7 @@ def pipelines(
         loads = [
             rerank_load(server.address, classifier, duration),
             classify_load(server.address, classifier, duration),
+            image_load(server.address, ImageClassifier(images, devices["images"]), duration),
             transform_load(server.address, Writer(writer, devices["writer"], MAX_NEW_TOKENS), duration),
         ]
         own = [server.process.pid]
@@ -197,6 +204,22 @@ def _chat(client: Client) -> None:
 
     answer = answer_live(client, begin, show)
     console.print(Text(f"\n{answer.pace()}\n", style="dim"))
+
+
+def _speech(client: Client) -> None:
+    """Have a text spoken, and written down again."""
+    try:
+        told = speak_and_listen(client, Path(tempfile.gettempdir()))
+    except CallError as error:
+        if error.code is not grpc.StatusCode.NOT_FOUND:
+            raise
+        console.print(
+            Text(f"no voice is served: {error.message}; the demo's own needs espeak-ng\n", style="dim")
+        )
+        return
+    console.print(Text(f"said:  {SAID}", style="bold"))
+    console.print(Text(f"heard: {told.heard}"))
+    console.print(Text(f"{told.pace()}; the speech is {told.file}\n", style="dim"))
 
 
 def _busy(shares: list[float], leaning: str = "") -> str:

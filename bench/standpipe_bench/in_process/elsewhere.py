@@ -162,7 +162,7 @@ def _open(spec: ModelSpec) -> Engine:
     from standpipe_server.backends.openvino.export import exported
     from standpipe_server.backends.openvino.generator import PipelineSettings
     from standpipe_server.backends.sources import resolve
-    from standpipe_server.programs import CAUSAL
+    from standpipe_server.kinds import CAUSAL
 
     source = resolve(spec)
     settled = with_steps(spec, Machine().cores)

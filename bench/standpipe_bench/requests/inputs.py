@@ -4,8 +4,9 @@ The rule. Of a message's fields that hold text, ``model`` left out, the input is
 singular or the plural, comes first in ``INPUT_NAMES``; where none is named so, the first list of strings,
 else the first string, else the first message that holds one, a list of them before a single one. A list of
 strings or of messages holds an input per element; but a list of messages that have a ``role`` is a
-conversation, which is one input: its last message is what is asked. Not aware of JSON, nor of how texts are
-made.
+conversation, which is one input: its last message is what is asked. Of files, which are a message of bytes or
+an address, the address isn't text; where there is a list of them, they are the inputs. Not aware of JSON, nor
+of how texts are made.
 """
 
 from __future__ import annotations
@@ -49,12 +50,12 @@ def text_path(message: Descriptor, depth: int = _DEEPEST) -> list[Step] | None:
 
 
 def items(message: Message) -> int:
-    """Inputs that a request holds: elements of the list that ``text_path`` goes through, at least 1.
+    """Inputs that a request holds: files, or elements of the list that ``text_path`` names; at least 1.
 
     Where no field holds text, of the first list of bytes or messages; 1 where there is no list either.
     """
     kind_of_message: Any = message.DESCRIPTOR
-    path = text_path(kind_of_message) or _other_list(kind_of_message)
+    path = _list_of_files(kind_of_message) or text_path(kind_of_message) or _other_list(kind_of_message)
     for position, step in enumerate(path):
         if step.index is not None:
             return 1
@@ -133,7 +134,19 @@ def _order(field: FieldDescriptor) -> tuple[int, bool, bool]:
 
 def _with_text(field: FieldDescriptor) -> Descriptor | None:
     """A field's message, where that may hold text: protobuf's own, such as a duration, hold none."""
-    return None if is_map(field) or is_well_known(field) else field.message_type
+    if is_map(field) or is_well_known(field) or _is_file(field.message_type):
+        return None
+    return field.message_type
+
+
+def _is_file(kind_of_message: Descriptor | None) -> bool:
+    source = None if kind_of_message is None else kind_of_message.oneofs_by_name.get("source")
+    return source is not None and {field.name for field in source.fields} == {"content", "uri"}
+
+
+def _list_of_files(message: Descriptor) -> list[Step]:
+    lists = (field for field in message.fields if field.is_repeated and _is_file(field.message_type))
+    return next(([Step(field)] for field in lists), [])
 
 
 def _other_list(message: Descriptor) -> list[Step]:

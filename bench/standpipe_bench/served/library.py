@@ -7,10 +7,12 @@ compares with it imports this.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
 from transformers.utils import logging
 
@@ -41,6 +43,24 @@ class Classifier:
         """One call, which the pipeline cuts into batches."""
         answers: list[Any] = self._pipeline([_as_read(text) for text in texts], batch_size=size)
         return answers
+
+
+class ImageClassifier:
+    """The pipeline "image-classification".
+
+    Args:
+        folder: Of its model.
+        device: As torch calls it.
+    """
+
+    def __init__(self, folder: Path, device: str) -> None:
+        self._pipeline = pipeline(
+            "image-classification", model=str(folder), device=device, dtype=torch.float32
+        )
+
+    def one_by_one(self, files: Sequence[bytes]) -> list[Any]:
+        """A call for each image file, which is decoded for it."""
+        return [self._pipeline(Image.open(BytesIO(file))) for file in files]
 
 
 class Writer:

@@ -17,19 +17,28 @@ from standpipe_bench.load.driver import Timing, on_fast_loop
 from standpipe_bench.load.schedules import Closed
 from standpipe_bench.measure import figures_here
 from standpipe_bench.payloads import (
+    CLASSIFY_IMAGE,
     CLASSIFY_TEXT,
     RERANK_TEXT,
     TRANSFORM_TEXT,
     classify_requests,
+    image_requests,
     mixed_pairs,
     mixed_texts,
     numbers_to_spell,
+    photos,
     rerank_requests,
     transform_requests,
 )
 from standpipe_bench.served.comparison import Comparison, Goal
 from standpipe_bench.served.neighbours import quietest
 from standpipe_bench.targets.grpc import Connection, Grpc, Requests
+
+WANTED_OF_IMAGES = 2.5
+"""Times a loop of the library's single calls."""
+
+PHOTOS = 16
+"""Different ones of a load, over and over."""
 
 BATCH_SIZES = (8, 16, 32, 64)
 """That the library's pipeline is tried with."""
@@ -68,10 +77,10 @@ class Encoder(Protocol):
         ...
 
 
-class Writer(Protocol):
-    """A model of the library that writes."""
+class Single(Protocol):
+    """A model of the library that is called input by input."""
 
-    def one_by_one(self, texts: Sequence[str]) -> Sequence[Any]:
+    def one_by_one(self, inputs: Sequence[Any]) -> Sequence[Any]:
         """Answer each by a call of its own."""
         ...
 
@@ -128,7 +137,18 @@ def classify_load(address: str, library: Encoder, seconds: float) -> Load:
     return _encoder_load("ClassifyText 64×1", served, library, texts, seconds)
 
 
-def transform_load(address: str, library: Writer, seconds: float) -> Load:
+def image_load(address: str, library: Single, seconds: float) -> Load:
+    """ClassifyImage of a file a call; the library decodes the same files."""
+    files = photos(PHOTOS, seed=1)
+    return Load(
+        "ClassifyImage 64×1",
+        partial(served_rate, address, CLASSIFY_IMAGE, image_requests(files), 64, seconds),
+        partial(library_rate, library.one_by_one, files, 1, seconds),
+        WANTED_OF_IMAGES,
+    )
+
+
+def transform_load(address: str, library: Single, seconds: float) -> Load:
     """TransformText of a text a call."""
     texts = numbers_to_spell(INPUTS, seed=1)
     requests = transform_requests(texts, MAX_NEW_TOKENS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from standpipe import requests
+from standpipe.fields import words
 from standpipe.results import (
     Answer,
     ChatAnswer,
@@ -32,6 +33,8 @@ from standpipe.results import (
     Usage,
 )
 from standpipe.v1 import (
+    audio_pb2_grpc,
+    common_pb2,
     generation_pb2,
     generation_pb2_grpc,
     models_pb2,
@@ -39,12 +42,15 @@ from standpipe.v1 import (
     text_pb2,
     text_pb2_grpc,
     tokenizers_pb2_grpc,
+    vision_pb2,
+    vision_pb2_grpc,
 )
 
 P = ParamSpec("P")
 T = TypeVar("T")
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
+SentT = TypeVar("SentT")
 DeltaT = TypeVar("DeltaT")
 ResultT = TypeVar("ResultT")
 
@@ -60,6 +66,12 @@ class Stubs(Protocol):
 
     @property
     def tokenizers(self) -> tokenizers_pb2_grpc.TokenizerServiceStub: ...
+
+    @property
+    def vision(self) -> vision_pb2_grpc.VisionServiceStub: ...
+
+    @property
+    def audio(self) -> audio_pb2_grpc.AudioServiceStub: ...
 
     @property
     def models(self) -> models_pb2_grpc.ModelServiceStub: ...
@@ -81,20 +93,22 @@ class Rpc(Generic[P, RequestT, ResponseT, ResultT]):
 
 
 @dataclass(frozen=True, slots=True)
-class StreamRpc(Generic[P, RequestT, ResponseT, DeltaT, ResultT]):
-    """One RPC that streams a text: its responses hold a delta each, the last one an end.
+class StreamRpc(Generic[P, SentT, DeltaT, ResultT]):
+    """One RPC that streams its answer: its responses hold an event each, the last one an end.
 
     Attributes:
         method: Finds it among a client's stubs.
-        request: Makes its request of a method's arguments.
-        delta: What the stream gives for a response's delta.
-        join: The whole text, made of what the stream gave and its end.
+        request: Makes of a method's arguments its request, or its requests where it takes a stream of them.
+        deltas: What the stream gives for an event, by the event's name.
+        end: The name of the event that is the last one.
+        join: The whole answer, made of what the stream gave and of its end.
     """
 
-    method: Callable[[Stubs], grpc.UnaryStreamMultiCallable[RequestT, ResponseT]]
-    request: Callable[P, RequestT]
-    delta: Callable[[Any], DeltaT]
-    join: Callable[[Sequence[DeltaT], StreamEnd], ResultT]
+    method: Callable[[Stubs], Callable[..., Any]]
+    request: Callable[P, SentT]
+    deltas: Mapping[str, Callable[[Any], DeltaT]]
+    end: str
+    join: Callable[[Sequence[DeltaT], Any], ResultT]
 
 
 def _each(kind: type[T], messages: Iterable[Message]) -> list[T]:
@@ -103,12 +117,14 @@ def _each(kind: type[T], messages: Iterable[Message]) -> list[T]:
     return [kind(*[getattr(message, name) for name in names]) for message in messages]
 
 
-def _vectors(response: text_pb2.EmbedTextResponse) -> NDArray[np.float32]:
+def vectors(response: text_pb2.EmbedTextResponse | vision_pb2.EmbedImageResponse) -> NDArray[np.float32]:
+    """Packed vectors as float32 (n, d)."""
     packed = np.frombuffer(response.packed, dtype="<f4").astype(np.float32)
     return packed.reshape(-1, response.dimensions)
 
 
-def _labels(results: Iterable[text_pb2.LabelScores]) -> list[list[Label]]:
+def labels(results: Iterable[common_pb2.LabelScores]) -> list[list[Label]]:
+    """The labels of each input."""
     return [_each(Label, result.labels) for result in results]
 
 
@@ -117,7 +133,7 @@ def _table_answer(result: text_pb2.TableAnswer) -> TableAnswer:
     return TableAnswer(result.answer, places, tuple(result.cells), result.aggregator)
 
 
-_FINISH = {number: word for word, number in requests.words(generation_pb2.FinishReason.DESCRIPTOR).items()}
+_FINISH = {number: word for word, number in words(generation_pb2.FinishReason.DESCRIPTOR).items()}
 
 
 def _logprobs(logprobs: Iterable[generation_pb2.TokenLogprob]) -> tuple[TokenLogprob, ...]:
@@ -159,13 +175,15 @@ def _chat_delta(delta: generation_pb2.ChatDelta) -> ChatDelta:
     return ChatDelta(delta.content, tuple(_each(ToolCall, delta.tool_calls)), _logprobs(delta.logprobs))
 
 
-def _joined_text(deltas: Sequence[TextDelta], end: StreamEnd) -> GeneratedText:
+def _joined_text(deltas: Sequence[TextDelta], last: generation_pb2.StreamEnd) -> GeneratedText:
+    end = stream_end(last)
     text = "".join(delta.text for delta in deltas)
     logprobs = tuple(one for delta in deltas for one in delta.logprobs)
     return GeneratedText(text, end.finish_reason, end.stop_string, end.usage.generated_tokens, logprobs)
 
 
-def _joined_answer(deltas: Sequence[ChatDelta], end: StreamEnd) -> ChatAnswer:
+def _joined_answer(deltas: Sequence[ChatDelta], last: generation_pb2.StreamEnd) -> ChatAnswer:
+    end = stream_end(last)
     return ChatAnswer(
         "".join(delta.content for delta in deltas),
         tuple(call for delta in deltas for call in delta.tool_calls),
@@ -176,7 +194,7 @@ def _joined_answer(deltas: Sequence[ChatDelta], end: StreamEnd) -> ChatAnswer:
     )
 
 
-EMBED_TEXT = Rpc(lambda stubs: stubs.text.EmbedText, requests.embed_text_request, _vectors)
+EMBED_TEXT = Rpc(lambda stubs: stubs.text.EmbedText, requests.embed_text_request, vectors)
 
 RERANK_TEXT = Rpc(
     lambda stubs: stubs.text.RerankText,
@@ -187,13 +205,13 @@ RERANK_TEXT = Rpc(
 CLASSIFY_TEXT = Rpc(
     lambda stubs: stubs.text.ClassifyText,
     requests.classify_text_request,
-    lambda response: _labels(response.results),
+    lambda response: labels(response.results),
 )
 
 CLASSIFY_TEXT_ZERO_SHOT = Rpc(
     lambda stubs: stubs.text.ClassifyTextZeroShot,
     requests.classify_text_zero_shot_request,
-    lambda response: _labels(response.results),
+    lambda response: labels(response.results),
 )
 
 CLASSIFY_TOKENS = Rpc(
@@ -247,14 +265,19 @@ GENERATE_TEXT = Rpc(
 STREAM_GENERATE_TEXT = StreamRpc(
     lambda stubs: stubs.generation.StreamGenerateText,
     requests.stream_generate_text_request,
-    _text_delta,
+    {"delta": _text_delta},
+    "end",
     _joined_text,
 )
 
 CHAT = Rpc(lambda stubs: stubs.generation.Chat, requests.chat_request, _chat_answer)
 
 STREAM_CHAT = StreamRpc(
-    lambda stubs: stubs.generation.StreamChat, requests.stream_chat_request, _chat_delta, _joined_answer
+    lambda stubs: stubs.generation.StreamChat,
+    requests.stream_chat_request,
+    {"delta": _chat_delta},
+    "end",
+    _joined_answer,
 )
 
 TOKENIZE = Rpc(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pkgutil
 import re
 from collections.abc import Callable, Mapping
@@ -59,9 +60,16 @@ def empty_request(method: MethodDescriptor) -> Message:
 
 
 def example(method: MethodDescriptor) -> Message:
-    """The request that ``protos/examples`` has for an RPC."""
+    """The request that ``protos/examples`` has for an RPC; of a stream of requests the first."""
+    return examples(method)[0]
+
+
+def examples(method: MethodDescriptor) -> list[Message]:
+    """The request that ``protos/examples`` has for an RPC, or all those of a stream of them."""
     text = files("standpipe").joinpath("examples", f"{method.name}.json").read_text(encoding="utf-8")
-    return json_format.Parse(text, empty_request(method))
+    found = json.loads(text)
+    listed = found if method.client_streaming else [found]
+    return [json_format.ParseDict(one, empty_request(method)) for one in listed]
 
 
 def about(method: MethodDescriptor) -> str:
@@ -77,10 +85,12 @@ def about(method: MethodDescriptor) -> str:
 def callable_on(channel: grpc.Channel, method: MethodDescriptor) -> Callable[..., Any]:
     """What calls an RPC on a channel, as the method of a generated stub does.
 
-    It returns the response, or where ``method.server_streaming`` an iterator of them: what ``call``, and
-    ``stream``, of a client take.
+    It takes the request, or where ``method.client_streaming`` an iterator of them, and returns the response,
+    or where ``method.server_streaming`` an iterator of them: what ``call``, and ``stream``, of a client take.
     """
-    kind = channel.unary_stream if method.server_streaming else channel.unary_unary
+    asked = "stream" if method.client_streaming else "unary"
+    answered = "stream" if method.server_streaming else "unary"
+    kind = getattr(channel, f"{asked}_{answered}")
     multicallable: Callable[..., Any] = kind(
         f"/{method.containing_service.full_name}/{method.name}",
         request_serializer=GetMessageClass(method.input_type).SerializeToString,

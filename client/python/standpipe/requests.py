@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 
-from google.protobuf.message import Message
-
+from standpipe.fields import filled, gathered, several
+from standpipe.media import image_message
 from standpipe.options import (
     AnswerOptions,
     ChatOptions,
@@ -29,8 +29,6 @@ from standpipe.options import (
 )
 from standpipe.v1 import common_pb2, generation_pb2, text_pb2, tokenizers_pb2
 
-M = TypeVar("M", bound=Message)
-
 Messages = Sequence[Mapping[str, Any] | common_pb2.ChatMessage]
 """A conversation."""
 
@@ -42,34 +40,34 @@ def embed_text_request(texts: Sequence[str], **options: Unpack[EmbedOptions]) ->
         TypeError: ``texts`` is one string: each of its letters would be a text.
         ValueError: An option's value is none of those there are. Both hold for every request here.
     """
-    packed = text_pb2.EMBEDDING_FORMAT_PACKED
-    return _request(text_pb2.EmbedTextRequest, options, texts=_several("texts", texts), format=packed)
+    packed = common_pb2.EMBEDDING_FORMAT_PACKED
+    return filled(text_pb2.EmbedTextRequest, options, texts=several("texts", texts), format=packed)
 
 
 def rerank_text_request(
     query: str, texts: Sequence[str], **options: Unpack[RerankOptions]
 ) -> text_pb2.RerankTextRequest:
     """A request to rank texts by a query."""
-    return _request(text_pb2.RerankTextRequest, options, query=query, texts=_several("texts", texts))
+    return filled(text_pb2.RerankTextRequest, options, query=query, texts=several("texts", texts))
 
 
 def classify_text_request(
     texts: Sequence[str], text_pairs: Sequence[str] | None = None, **options: Unpack[ClassifyOptions]
 ) -> text_pb2.ClassifyTextRequest:
     """A request to label texts, or pairs of them."""
-    pairs = _several("text_pairs", text_pairs or ())
-    return _request(text_pb2.ClassifyTextRequest, options, texts=_several("texts", texts), text_pairs=pairs)
+    pairs = several("text_pairs", text_pairs or ())
+    return filled(text_pb2.ClassifyTextRequest, options, texts=several("texts", texts), text_pairs=pairs)
 
 
 def classify_text_zero_shot_request(
     texts: Sequence[str], candidate_labels: Sequence[str], **options: Unpack[ZeroShotOptions]
 ) -> text_pb2.ClassifyTextZeroShotRequest:
     """A request to label texts with labels of the caller's own."""
-    return _request(
+    return filled(
         text_pb2.ClassifyTextZeroShotRequest,
         options,
-        texts=_several("texts", texts),
-        candidate_labels=_several("candidate_labels", candidate_labels),
+        texts=several("texts", texts),
+        candidate_labels=several("candidate_labels", candidate_labels),
     )
 
 
@@ -79,8 +77,8 @@ def classify_tokens_request(
     """A request to label tokens, or the entities that they form."""
     fields: dict[str, Any] = {**options}
     if (ignored := options.get("ignore_labels")) is not None:
-        fields["ignore_labels"] = text_pb2.LabelList(labels=_several("ignore_labels", ignored))
-    return _request(text_pb2.ClassifyTokensRequest, fields, texts=_several("texts", texts))
+        fields["ignore_labels"] = text_pb2.LabelList(labels=several("ignore_labels", ignored))
+    return filled(text_pb2.ClassifyTokensRequest, fields, texts=several("texts", texts))
 
 
 def answer_question_request(
@@ -90,7 +88,7 @@ def answer_question_request(
     if any(isinstance(pair, str) for pair in inputs):
         raise TypeError("inputs are pairs of question and context; send a list: [(question, context)]")
     pairs = [text_pb2.QuestionInContext(question=question, context=context) for question, context in inputs]
-    return _request(text_pb2.AnswerQuestionRequest, options, inputs=pairs)
+    return filled(text_pb2.AnswerQuestionRequest, options, inputs=pairs)
 
 
 def answer_table_question_request(
@@ -98,42 +96,42 @@ def answer_table_question_request(
 ) -> text_pb2.AnswerTableQuestionRequest:
     """A request to answer questions about one table."""
     columns = [
-        text_pb2.TableColumn(name=name, cells=_several(f"column {name!r}", cells))
+        text_pb2.TableColumn(name=name, cells=several(f"column {name!r}", cells))
         for name, cells in table.items()
     ]
-    return _request(
+    return filled(
         text_pb2.AnswerTableQuestionRequest,
         options,
         table=text_pb2.Table(columns=columns),
-        questions=_several("questions", questions),
+        questions=several("questions", questions),
     )
 
 
 def fill_mask_request(texts: Sequence[str], **options: Unpack[FillOptions]) -> text_pb2.FillMaskRequest:
     """A request to fill masks."""
-    fields: dict[str, Any] = {**options, "targets": _several("targets", options.get("targets") or ())}
-    return _request(text_pb2.FillMaskRequest, fields, texts=_several("texts", texts))
+    fields: dict[str, Any] = {**options, "targets": several("targets", options.get("targets") or ())}
+    return filled(text_pb2.FillMaskRequest, fields, texts=several("texts", texts))
 
 
 def summarize_text_request(
     texts: Sequence[str], **options: Unpack[WriteOptions]
 ) -> text_pb2.SummarizeTextRequest:
     """A request to shorten texts."""
-    return _request(text_pb2.SummarizeTextRequest, _gathered(options), texts=_several("texts", texts))
+    return filled(text_pb2.SummarizeTextRequest, gathered(options), texts=several("texts", texts))
 
 
 def translate_text_request(
     texts: Sequence[str], **options: Unpack[TranslateOptions]
 ) -> text_pb2.TranslateTextRequest:
     """A request to translate texts."""
-    return _request(text_pb2.TranslateTextRequest, _gathered(options), texts=_several("texts", texts))
+    return filled(text_pb2.TranslateTextRequest, gathered(options), texts=several("texts", texts))
 
 
 def transform_text_request(
     texts: Sequence[str], **options: Unpack[WriteOptions]
 ) -> text_pb2.TransformTextRequest:
     """A request to turn texts into others."""
-    return _request(text_pb2.TransformTextRequest, _gathered(options), texts=_several("texts", texts))
+    return filled(text_pb2.TransformTextRequest, gathered(options), texts=several("texts", texts))
 
 
 def generate_text_request(
@@ -144,16 +142,16 @@ def generate_text_request(
     Raises:
         ValueError: More than one of the options that make a constraint is given.
     """
-    fields = _gathered(_constrained(options))
-    return _request(generation_pb2.GenerateTextRequest, fields, prompts=_several("prompts", prompts))
+    fields = gathered(_constrained(options))
+    return filled(generation_pb2.GenerateTextRequest, fields, prompts=several("prompts", prompts))
 
 
 def stream_generate_text_request(
     prompt: str, **options: Unpack[StreamTextOptions]
 ) -> generation_pb2.StreamGenerateTextRequest:
     """A request to continue a text as it is written; errors as for ``generate_text_request``."""
-    fields = _gathered(_constrained(options))
-    return _request(generation_pb2.StreamGenerateTextRequest, fields, prompt=prompt)
+    fields = gathered(_constrained(options))
+    return filled(generation_pb2.StreamGenerateTextRequest, fields, prompt=prompt)
 
 
 def chat_request(messages: Messages, **options: Unpack[ChatOptions]) -> generation_pb2.ChatRequest:
@@ -162,24 +160,24 @@ def chat_request(messages: Messages, **options: Unpack[ChatOptions]) -> generati
     Raises:
         ValueError: As for ``generate_text_request`` and ``apply_chat_template_request``.
     """
-    fields = _with_tools(_gathered(_constrained(options)))
-    return _request(generation_pb2.ChatRequest, fields, messages=_conversation(messages))
+    fields = _with_tools(gathered(_constrained(options)))
+    return filled(generation_pb2.ChatRequest, fields, messages=_conversation(messages))
 
 
 def stream_chat_request(
     messages: Messages, **options: Unpack[ChatOptions]
 ) -> generation_pb2.StreamChatRequest:
     """A request to answer a conversation as it is written; errors as for ``chat_request``."""
-    fields = _with_tools(_gathered(_constrained(options)))
-    return _request(generation_pb2.StreamChatRequest, fields, messages=_conversation(messages))
+    fields = _with_tools(gathered(_constrained(options)))
+    return filled(generation_pb2.StreamChatRequest, fields, messages=_conversation(messages))
 
 
 def tokenize_request(
     texts: Sequence[str], text_pairs: Sequence[str] | None = None, **options: Unpack[TokenizeOptions]
 ) -> tokenizers_pb2.TokenizeRequest:
     """A request to turn texts, or pairs of them, into tokens."""
-    pairs = _several("text_pairs", text_pairs or ())
-    return _request(tokenizers_pb2.TokenizeRequest, options, texts=_several("texts", texts), text_pairs=pairs)
+    pairs = several("text_pairs", text_pairs or ())
+    return filled(tokenizers_pb2.TokenizeRequest, options, texts=several("texts", texts), text_pairs=pairs)
 
 
 def detokenize_request(
@@ -189,7 +187,7 @@ def detokenize_request(
     if any(isinstance(ids, int) for ids in sequences):
         raise TypeError("sequences is one sequence of ids; send a list of them: [ids]")
     rows = [tokenizers_pb2.TokenIds(ids=ids) for ids in sequences]
-    return _request(tokenizers_pb2.DetokenizeRequest, options, sequences=rows)
+    return filled(tokenizers_pb2.DetokenizeRequest, options, sequences=rows)
 
 
 def apply_chat_template_request(
@@ -200,7 +198,7 @@ def apply_chat_template_request(
     Raises:
         ValueError: A part of a message isn't one that the contract has.
     """
-    return _request(
+    return filled(
         tokenizers_pb2.ApplyChatTemplateRequest, _with_tools(options), messages=_conversation(messages)
     )
 
@@ -212,43 +210,6 @@ def batches(texts: Iterable[str], size: int) -> Iterator[list[str]]:
         yield batch
 
 
-def words(enum: Any) -> dict[str, int]:
-    """What the values of an enum are called here: POOLING_LAST_TOKEN is "last_token"."""
-    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    return {value.name.removeprefix(prefix).lower(): value.number for value in enum.values if value.number}
-
-
-def _request(kind: type[M], options: Mapping[str, Any], **inputs: Any) -> M:
-    """A message of inputs and of those options that are given; words become values of enums."""
-    given = {name: value for name, value in options.items() if value is not None}
-    for name in given.keys() & kind.DESCRIPTOR.fields_by_name.keys():
-        enum = kind.DESCRIPTOR.fields_by_name[name].enum_type
-        if enum is not None:
-            given[name] = _known(words(enum), given[name], name)
-    return kind(**inputs, **given)
-
-
-def _known(table: Mapping[str, int], word: str, name: str) -> int:
-    if word not in table:
-        raise ValueError(f"{name} is {word!r}; it may be: {', '.join(table)}")
-    return table[word]
-
-
-def _several(name: str, values: Sequence[str]) -> Sequence[str]:
-    """Refuse one string where a list is meant: each of its letters would be sent."""
-    if isinstance(values, str):
-        raise TypeError(f"{name} is one string; send a list: [text]")
-    return values
-
-
-def _gathered(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options, those that say how a model writes gathered in one message."""
-    known = common_pb2.GenerationParameters.DESCRIPTOR.fields_by_name
-    given = {name: value for name, value in options.items() if value is not None}
-    writing = {name: given.pop(name) for name in list(given) if name in known}
-    return {**given, "parameters": common_pb2.GenerationParameters(**writing) if writing else None}
-
-
 def _constrained(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options, the one that says which form a text must have put in a message."""
     given = {name: value for name, value in options.items() if value is not None}
@@ -258,8 +219,8 @@ def _constrained(options: Mapping[str, Any]) -> dict[str, Any]:
     if "json_schema" in forms:
         forms["json_schema"] = _json(forms["json_schema"])
     if "choices" in forms:
-        forms["choices"] = generation_pb2.Choices(texts=_several("choices", forms["choices"]))
-    given["stop_strings"] = _several("stop_strings", given.get("stop_strings", ()))
+        forms["choices"] = generation_pb2.Choices(texts=several("choices", forms["choices"]))
+    given["stop_strings"] = several("stop_strings", given.get("stop_strings", ()))
     return {**given, "constraint": generation_pb2.Constraint(**forms) if forms else None}
 
 
@@ -297,6 +258,8 @@ def _part(part: Any, field: str) -> common_pb2.ContentPart:
         raise ValueError(f"{field} is of type {kind!r}; it may be: {known}")
     if kind not in part:
         raise ValueError(f"{field} is of type {kind!r} and has no {kind!r}")
+    if kind == "image":
+        return common_pb2.ContentPart(image=image_message(part["image"], f"{field}.image"))
     return common_pb2.ContentPart(**{kind: part[kind]})
 
 

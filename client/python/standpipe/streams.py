@@ -1,4 +1,4 @@
-"""What a model writes, as it comes: the streams that both clients return."""
+"""What a model makes, as it comes: the streams that both clients return."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import grpc
 from standpipe.calls import StreamRpc, stream_end
 from standpipe.errors import CallError
 from standpipe.results import StreamEnd
+from standpipe.sending import AsyncSending, Sending
 from standpipe.v1 import common_pb2
 
 T = TypeVar("T")
@@ -19,20 +20,47 @@ DeltaT = TypeVar("DeltaT")
 ResultT = TypeVar("ResultT")
 
 
-class MessageStream(Iterator[T]):
+class _Reading:
+    """Who reads a call, and what is raised where it fails.
+
+    Args:
+        call: What a stub's method returned.
+        sending: The requests that it takes while it runs; None where it has one.
+    """
+
+    def __init__(self, call: Any, sending: Sending | AsyncSending | None = None) -> None:
+        self._call = call
+        self._sending = sending
+
+    def cancel(self) -> None:
+        """End the call, if it hasn't ended."""
+        self._call.cancel()
+
+    def _failed(self, error: grpc.RpcError) -> CallError:
+        """What a failure is told as.
+
+        Raises:
+            Exception: The call was cancelled because its requests couldn't be made; this is why.
+        """
+        failure = CallError(self._sending.reason(error) if self._sending else error)
+        if failure.code is grpc.StatusCode.CANCELLED and self._sending and self._sending.error:
+            raise self._sending.error
+        return failure
+
+
+class MessageStream(_Reading, Iterator[T]):
     """The messages of one call, as they come.
 
     A call that isn't at its end is cancelled when the ``with`` block is left, when ``cancel`` is called, from
     whichever thread, and when nobody holds the stream any longer. The server then writes nothing further, and
     who still reads gets a CallError of status CANCELLED. Every other failure is a CallError too, whichever
-    message it comes after.
+    message it comes after. Where the requests of a call come from, what is raised
+    cancels it too, and is raised here again.
 
     Args:
         call: What a stub's method returned.
+        sending: The requests that it takes while it runs; None where it has one.
     """
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
 
     def __next__(self) -> T:
         message: T = self._read()
@@ -44,10 +72,6 @@ class MessageStream(Iterator[T]):
     def __exit__(self, *_: object) -> None:
         self.cancel()
 
-    def cancel(self) -> None:
-        """End the call, if it hasn't ended."""
-        self._call.cancel()
-
     def close(self) -> None:
         """Do as ``cancel``."""
         self.cancel()
@@ -56,20 +80,18 @@ class MessageStream(Iterator[T]):
         try:
             return next(self._call)
         except grpc.RpcError as error:
-            raise CallError(error) from error
+            raise self._failed(error) from error
 
 
-class AsyncMessageStream(AsyncIterator[T]):
+class AsyncMessageStream(_Reading, AsyncIterator[T]):
     """The messages of one call, as they come; the twin of MessageStream, whose docstring holds here.
 
     A task that is cancelled while it reads cancels the call.
 
     Args:
         call: What a stub's method returned.
+        sending: The requests that it takes while it runs; None where it has one.
     """
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
 
     async def __anext__(self) -> T:
         message: T = await self._read()
@@ -87,10 +109,6 @@ class AsyncMessageStream(AsyncIterator[T]):
             # The loop may be closed: then the call has ended.
             self.cancel()
 
-    def cancel(self) -> None:
-        """End the call, if it hasn't ended."""
-        self._call.cancel()
-
     async def close(self) -> None:
         """Do as ``cancel``."""
         self.cancel()
@@ -99,7 +117,7 @@ class AsyncMessageStream(AsyncIterator[T]):
         try:
             message = await self._call.read()
         except grpc.RpcError as error:
-            raise CallError(error) from error
+            raise self._failed(error) from error
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
@@ -109,7 +127,7 @@ class AsyncMessageStream(AsyncIterator[T]):
             cancelled = grpc.aio.AioRpcError(
                 grpc.StatusCode.CANCELLED, nothing, nothing, details="the stream was cancelled"
             )
-            raise CallError(cancelled) from error
+            raise self._failed(cancelled) from error
         if message is grpc.aio.EOF:
             raise StopAsyncIteration
         return message
@@ -118,49 +136,52 @@ class AsyncMessageStream(AsyncIterator[T]):
 class _Told(Generic[DeltaT, ResultT]):
     """What a stream has told so far."""
 
-    def __init__(self, rpc: StreamRpc[Any, Any, Any, DeltaT, ResultT]) -> None:
+    def __init__(self, rpc: StreamRpc[Any, Any, DeltaT, ResultT]) -> None:
         self._rpc = rpc
         self._deltas: list[DeltaT] = []
-        self._last: tuple[StreamEnd, common_pb2.Metadata] | None = None
-
-    @property
-    def end(self) -> StreamEnd:
-        """How the text ended; RuntimeError before all of it is read."""
-        return self._ended()[0]
+        self._last: Any = None
 
     @property
     def metadata(self) -> common_pb2.Metadata:
         """What answered, and where the time went; RuntimeError before all is read."""
-        return self._ended()[1]
+        metadata: common_pb2.Metadata = self._ended().metadata
+        return metadata
 
-    def _ended(self) -> tuple[StreamEnd, common_pb2.Metadata]:
+    def _ended(self) -> Any:
+        """The last message."""
         if self._last is None:
             raise RuntimeError("the stream isn't at its end: read it first")
         return self._last
 
     def _take(self, message: Any) -> DeltaT | None:
-        """The delta that a message brings, if it brings one."""
-        if message.HasField("end"):
-            self._last = (stream_end(message.end), message.metadata)
-        if not message.HasField("delta"):
+        """What a message gives, if it gives something."""
+        event = message.WhichOneof("event")
+        if event == self._rpc.end:
+            self._last = message
+        if event not in self._rpc.deltas:
             return None
-        delta = self._rpc.delta(message.delta)
+        delta = self._rpc.deltas[event](getattr(message, event))
         self._deltas.append(delta)
         return delta
 
     def _joined(self) -> ResultT:
-        return self._rpc.join(self._deltas, self.end)
+        return self._rpc.join(self._deltas, getattr(self._ended(), self._rpc.end))
 
 
-class Stream(_Told[DeltaT, ResultT], MessageStream[DeltaT]):
-    """A text as a model writes it: an iterator of deltas, then ``end`` and ``metadata``.
+class ResultStream(_Told[DeltaT, ResultT], MessageStream[DeltaT]):
+    """An answer as a model makes it: an iterator of its parts, then ``metadata``.
 
     Cancelled and failing as MessageStream says.
     """
 
-    def __init__(self, call: Any, rpc: StreamRpc[Any, Any, Any, DeltaT, ResultT]) -> None:
+    def __init__(
+        self,
+        rpc: StreamRpc[Any, Any, DeltaT, ResultT],
+        call: Any,
+        sending: Sending | AsyncSending | None = None,
+    ) -> None:
         _Told.__init__(self, rpc)
-        MessageStream.__init__(self, call)
+        MessageStream.__init__(self, call, sending)
 
     def __next__(self) -> DeltaT:
         while (delta := self._take(self._read())) is None:
@@ -168,18 +189,23 @@ class Stream(_Told[DeltaT, ResultT], MessageStream[DeltaT]):
         return delta
 
     def result(self) -> ResultT:
-        """The whole text, as the call without a stream gives it: what was read before, and what is left."""
+        """The whole answer, as the call without a stream gives it: what was read before, and what is left."""
         for _ in self:
             pass
         return self._joined()
 
 
-class AsyncStream(_Told[DeltaT, ResultT], AsyncMessageStream[DeltaT]):
-    """A text as a model writes it, from asyncio; the twin of Stream, whose docstrings hold here."""
+class AsyncResultStream(_Told[DeltaT, ResultT], AsyncMessageStream[DeltaT]):
+    """An answer as a model makes it, from asyncio; the twin of ResultStream, whose docstrings hold here."""
 
-    def __init__(self, call: Any, rpc: StreamRpc[Any, Any, Any, DeltaT, ResultT]) -> None:
+    def __init__(
+        self,
+        rpc: StreamRpc[Any, Any, DeltaT, ResultT],
+        call: Any,
+        sending: Sending | AsyncSending | None = None,
+    ) -> None:
         _Told.__init__(self, rpc)
-        AsyncMessageStream.__init__(self, call)
+        AsyncMessageStream.__init__(self, call, sending)
 
     async def __anext__(self) -> DeltaT:
         while (delta := self._take(await self._read())) is None:
@@ -187,7 +213,25 @@ class AsyncStream(_Told[DeltaT, ResultT], AsyncMessageStream[DeltaT]):
         return delta
 
     async def result(self) -> ResultT:
-        """The whole text."""
+        """The whole answer."""
         async for _ in self:
             pass
         return self._joined()
+
+
+class Stream(ResultStream[DeltaT, ResultT]):
+    """A text as a model writes it: an iterator of deltas, then ``end`` and ``metadata``."""
+
+    @property
+    def end(self) -> StreamEnd:
+        """How the text ended; RuntimeError before all of it is read."""
+        return stream_end(self._ended().end)
+
+
+class AsyncStream(AsyncResultStream[DeltaT, ResultT]):
+    """A text as a model writes it, from asyncio; the twin of Stream."""
+
+    @property
+    def end(self) -> StreamEnd:
+        """How the text ended; RuntimeError before all of it is read."""
+        return stream_end(self._ended().end)

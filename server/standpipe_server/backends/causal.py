@@ -49,6 +49,11 @@ class CausalReader:
         self.fast.no_padding()
 
     @property
+    def template(self) -> Any:
+        """What has the model's chat template."""
+        return self.tokenizer
+
+    @property
     def ends(self) -> list[int]:
         """Ids of the tokens that end a text."""
         ids = self.generation_config.eos_token_id
@@ -73,9 +78,21 @@ class CausalReader:
         """What the engine is to do.
 
         Raises:
-            InvalidInputError: The prompt has no tokens, or leaves no room for one more.
+            InvalidInputError: The prompt has no tokens, leaves no room for one more, or has images that the
+                model can't read.
         """
-        ids = self.fast.encode(prompt.text, add_special_tokens=prompt.special_tokens).ids
+        if prompt.images:
+            raise InvalidInputError("the model reads no images")
+        return self.job_of(
+            self.fast.encode(prompt.text, add_special_tokens=prompt.special_tokens).ids, writing
+        )
+
+    def job_of(self, ids: list[int], writing: Writing, inputs: Mapping[str, Any] | None = None) -> Job:
+        """What the engine is to do with a prompt's tokens, and what the model reads beside them.
+
+        Raises:
+            InvalidInputError: There are none, or they leave no room for one more.
+        """
         if not ids:
             raise InvalidInputError("the prompt has no tokens, and the model needs one to begin with")
         room = self.max_tokens - len(ids)
@@ -90,7 +107,7 @@ class CausalReader:
         )
         wanted = options.get("max_new_tokens", min(usual, generation.max_new_tokens))
         options["max_new_tokens"] = min(wanted, room)
-        return Job(ids, options, writing)
+        return Job(ids, options, writing, inputs or {})
 
 
 def generation_config(source: Source) -> Any:

@@ -7,8 +7,8 @@ computes, nor of who reads.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Protocol
 
@@ -24,11 +24,13 @@ class Job:
         ids: The prompt's tokens.
         options: Keyword arguments of ``generate``, always with ``max_new_tokens``.
         writing: The rest of what the call asks for.
+        inputs: What the model reads beside tokens, by the names of its arguments: an image's pixels.
     """
 
     ids: list[int]
     options: dict[str, Any]
     writing: Writing
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 _numbers = count()

@@ -44,6 +44,8 @@ def load(spec: ModelSpec, program: Program, progress: Progress, facts: Facts | N
 def _load(
     spec: ModelSpec, source: Source, program: Program, progress: Progress, facts: Facts, no_export: str
 ) -> LoadedModel:
+    if program.kind.precise and spec.dtype == "auto":
+        spec = replace(spec, dtype="fp32")
     chosen, reason = choose(spec, facts, no_export)
     chosen = with_steps(chosen, facts.cores)
     try:
@@ -70,15 +72,14 @@ def with_steps(spec: ModelSpec, cores: int) -> ModelSpec:
 
 def _tokenizer(source: Source, program: Program) -> DirectRunner | None:
     """What answers the calls of the tokenizer alone; it has a tokenizer of its own."""
-    # What a pipeline object reads with needn't be a tokenizer of texts: TAPAS' reads tables.
-    if program.kind.way == "pipeline" or not program.tokenizer_heads:
+    if not program.kind.tokenizes or not program.tokenizer_heads:
         return None
     tokenizer = load_tokenizer(source.folder)
     return DirectRunner({kind: head(tokenizer) for kind, head in program.tokenizer_heads.items()})
 
 
 def _no_export(program: Program) -> str:
-    return "" if program.kind.optimum else f"Optimum exports no model for {program.task}"
+    return "" if program.kind.exports else f"Optimum exports no model for {program.task}"
 
 
 def _quieten() -> None:

@@ -91,10 +91,7 @@ class Seq2SeqRunner:
         return self._outputs(written, inputs["attention_mask"].sum(1).tolist(), generation)
 
     def _options(self, generation: Generation, first_token: int | None) -> dict[str, Any]:
-        options = dict(generation.options)
-        if "max_new_tokens" not in options:
-            usual = max(_usual_length(self._model.generation_config), options.get("min_new_tokens", 0))
-            options["max_new_tokens"] = min(usual, generation.max_new_tokens)
+        options = usual_options(self._model.generation_config, generation)
         if first_token is not None:
             options["forced_bos_token_id"] = first_token
         return options
@@ -109,6 +106,20 @@ class Seq2SeqRunner:
             wrote = sum(token not in self._pads for token in ids[1:])
             outputs.append(Output((Written(text, wrote),), tokens))
         return outputs
+
+
+def usual_options(config: Any, generation: Generation) -> dict[str, Any]:
+    """Keyword arguments of ``generate``, always with ``max_new_tokens``.
+
+    Args:
+        config: The model's generation config.
+        generation: What the call asks for.
+    """
+    options = dict(generation.options)
+    if "max_new_tokens" not in options:
+        usual = max(_usual_length(config), options.get("min_new_tokens", 0))
+        options["max_new_tokens"] = min(usual, generation.max_new_tokens)
+    return options
 
 
 def _usual_length(config: Any) -> int:

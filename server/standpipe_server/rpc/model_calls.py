@@ -9,8 +9,8 @@ from google.protobuf.message import Message
 
 from standpipe.v1 import models_pb2
 from standpipe_server.engine.registry import Model, ModelState, Registry
+from standpipe_server.rpc.handling import parse
 from standpipe_server.rpc.status import Context, abort
-from standpipe_server.rpc.task_calls import parse
 from standpipe_server.tasks import TASKS
 
 _STATES = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import grpc
@@ -10,19 +11,25 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from standpipe.v1 import generation_pb2, models_pb2, text_pb2, tokenizers_pb2
+from standpipe.v1 import audio_pb2, generation_pb2, models_pb2, text_pb2, tokenizers_pb2, vision_pb2
 from standpipe_server.engine.registry import Registry
+from standpipe_server.media.fetching import Fetcher
+from standpipe_server.rpc.handling import Handling
+from standpipe_server.rpc.live_calls import LiveCalls
 from standpipe_server.rpc.model_calls import MODEL_CALLS, ModelCalls
+from standpipe_server.rpc.piece_calls import PieceCalls
 from standpipe_server.rpc.stream_calls import StreamCalls
 from standpipe_server.rpc.task_calls import TaskCalls
-from standpipe_server.tasks import STREAM_TASKS, TASKS, InputLimits
+from standpipe_server.tasks import LIVE_TASKS, PIECE_TASKS, STREAM_TASKS, TASKS, InputLimits
 
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service
-    for file in (generation_pb2, models_pb2, text_pb2, tokenizers_pb2)
+    for file in (audio_pb2, generation_pb2, models_pb2, text_pb2, tokenizers_pb2, vision_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 _LINGER = 0.5
+# They hold Python's lock while they parse: more of them would only wait for each other.
+_READERS = 2
 _REFLECTION_V1 = "grpc.reflection.v1.ServerReflection"
 
 
@@ -34,11 +41,13 @@ class RpcLimits:
         input: What one call of a task may hold.
         max_message_bytes: Of one message; gRPC itself refuses larger ones with RESOURCE_EXHAUSTED.
         default_timeout: Seconds for a call whose client set no deadline.
+        allowed_uris: Where media may be fetched from, as ``media.fetching.parse_allowed`` reads it.
     """
 
     input: InputLimits = field(default_factory=InputLimits)
     max_message_bytes: int = 64 << 20
     default_timeout: float = 60.0
+    allowed_uris: tuple[str, ...] = ()
 
 
 class RpcServer:
@@ -60,8 +69,11 @@ class RpcServer:
                 ("grpc.so_reuseport", 0),
             ]
         )
+        self._fetcher = Fetcher(limits.allowed_uris, max_bytes=limits.input.max_media_bytes)
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="requests")
+        handling = Handling(registry, limits.input, limits.default_timeout, self._fetcher, self._readers)
         for service in SERVICES:
-            self._server.add_generic_rpc_handlers([_handlers(service, registry, limits)])
+            self._server.add_generic_rpc_handlers([_handlers(service, handling)])
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._add_reflection()
@@ -102,6 +114,8 @@ class RpcServer:
         await self._server.stop(grace=1.0)
         for model in models:
             model.close()
+        await self._fetcher.close()
+        self._readers.shutdown(wait=False)
         return finished
 
     async def _set_health(self, *, serving: bool) -> None:
@@ -126,20 +140,23 @@ class RpcServer:
         )
 
 
-def _handlers(service: ServiceDescriptor, registry: Registry, limits: RpcLimits) -> grpc.GenericRpcHandler:
+def _handlers(service: ServiceDescriptor, handling: Handling) -> grpc.GenericRpcHandler:
     """A handler for each RPC of a service; bytes in and out, so that all errors are ours."""
     return grpc.method_handlers_generic_handler(
         service.full_name,
-        {method.name: _handler(method.full_name, registry, limits) for method in service.methods},
+        {method.name: _handler(method.full_name, handling) for method in service.methods},
     )
 
 
-def _handler(rpc: str, registry: Registry, limits: RpcLimits) -> grpc.RpcMethodHandler[bytes, bytes]:
-    rest = (registry, limits.input, limits.default_timeout)
+def _handler(rpc: str, handling: Handling) -> grpc.RpcMethodHandler[bytes, bytes]:
     if (task := next((task for task in TASKS if task.rpc == rpc), None)) is not None:
-        return grpc.unary_unary_rpc_method_handler(TaskCalls(task, *rest).answer)
+        return grpc.unary_unary_rpc_method_handler(TaskCalls(task, handling).answer)
     if (stream := next((task for task in STREAM_TASKS if task.rpc == rpc), None)) is not None:
-        return grpc.unary_stream_rpc_method_handler(StreamCalls(stream, *rest).answer)
+        return grpc.unary_stream_rpc_method_handler(StreamCalls(stream, handling).answer)
+    if (pieces := next((task for task in PIECE_TASKS if task.rpc == rpc), None)) is not None:
+        return grpc.unary_stream_rpc_method_handler(PieceCalls(pieces, handling).answer)
+    if (live := next((task for task in LIVE_TASKS if task.rpc == rpc), None)) is not None:
+        return grpc.stream_stream_rpc_method_handler(LiveCalls(live, handling).answer)
     if rpc in MODEL_CALLS:
-        return grpc.unary_unary_rpc_method_handler(ModelCalls(rpc, registry).answer)
+        return grpc.unary_unary_rpc_method_handler(ModelCalls(rpc, handling.registry).answer)
     raise LookupError(f"no task and no model call answers {rpc}")

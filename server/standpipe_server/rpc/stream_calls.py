@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from standpipe_server.engine.registry import Registry
 from standpipe_server.errors import InvalidInputError, ModelFailedError, ServingError
+from standpipe_server.rpc.handling import Handling
 from standpipe_server.rpc.metadata import fill
 from standpipe_server.rpc.status import Context, abort
-from standpipe_server.rpc.task_calls import parse
-from standpipe_server.tasks import InputLimits, StreamTask
+from standpipe_server.tasks import StreamTask
 
 
 class StreamCalls:
@@ -17,18 +16,12 @@ class StreamCalls:
 
     Args:
         task: What to do.
-        registry: Where its models are.
-        limits: What one call may hold.
-        default_timeout: Seconds for a call whose client set no deadline: nobody waits for ever.
+        handling: What all handlers share.
     """
 
-    def __init__(
-        self, task: StreamTask, registry: Registry, limits: InputLimits, default_timeout: float
-    ) -> None:
+    def __init__(self, task: StreamTask, handling: Handling) -> None:
         self._task = task
-        self._registry = registry
-        self._limits = limits
-        self._default_timeout = default_timeout
+        self._handling = handling
 
     async def answer(self, data: bytes, context: Context) -> None:
         try:
@@ -39,12 +32,11 @@ class StreamCalls:
 
     async def _answer(self, data: bytes, context: Context) -> None:
         task = self._task
-        request: Any = parse(task.request, data)
-        model = self._registry.find(task.task.model_task, request.model)
+        request = await self._handling.parsed(task.request, data)
+        model = self._handling.registry.find(task.task.model_task, request.model)
         served = model.ready()
-        call = task.decode(request, self._limits)
-        remaining = context.time_remaining()
-        timeout = self._default_timeout if remaining is None else remaining
+        timeout = await self._handling.complete(request, context.time_remaining())
+        call = await self._handling.decoded(task.decode, request)
         encoder = task.encoder(request)
         # One message for each step of the model: a reader that lags gets them one by one later, from a buffer
         # that what a call may write bounds.

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from standpipe.v1 import text_pb2
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import SPAN_CLASSIFIER, Batch, Encoding, Floats, TextModel
+from standpipe_server.kinds import SPAN_CLASSIFIER
+from standpipe_server.programs import Batch, Encoding, Floats, TextModel
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,

@@ -9,7 +9,7 @@ from typing import Any
 from standpipe.v1 import text_pb2
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import TABLE_READER
+from standpipe_server.kinds import TABLE_READER
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,

@@ -52,6 +52,8 @@ def _decode(request: tokenizers_pb2.ApplyChatTemplateRequest, limits: InputLimit
             "an answer can't both begin and go on: send one of the two", "continue_final_message"
         )
     talk = conversation(request, limits)
+    if talk.images:
+        raise InvalidInputError("a tokenizer by itself reads no images", talk.images[0].field)
     return [Call(talk, parameters, "messages")]
 
 

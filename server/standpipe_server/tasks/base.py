@@ -11,7 +11,11 @@ from google.protobuf.message import Message
 from standpipe.v1 import common_pb2
 from standpipe_server.errors import InvalidInputError, LimitExceededError
 from standpipe_server.interfaces import Call, Chunk, Output
-from standpipe_server.programs import HeadFactory, Kind, Text, TruncationSide
+from standpipe_server.kinds import Kind
+from standpipe_server.media.audio import AudioFileLimits
+from standpipe_server.media.images import ImageFileLimits
+from standpipe_server.media.videos import VideoFileLimits
+from standpipe_server.programs import HeadFactory, Text, TruncationSide
 
 T = TypeVar("T")
 
@@ -32,6 +36,12 @@ class InputLimits:
         max_labels: Labels or targets that a call brings.
         max_new_tokens: Tokens that a call may have written per text.
         max_queue: Items that a model's queue holds: a call that needs more can never be answered.
+        max_media_bytes: Of one file: an image, …
+        max_pixels: Of one image, or frame.
+        max_frames: That are read of one video.
+        max_seconds: Of one sound.
+        max_channels: Of one sound.
+        max_sample_rate: Of one sound.
     """
 
     max_items: int = 1024
@@ -39,6 +49,32 @@ class InputLimits:
     max_labels: int = 1000
     max_new_tokens: int = 1024
     max_queue: int = 4096
+    max_media_bytes: int = 32 << 20
+    max_pixels: int = 50_000_000
+    max_frames: int = 1024
+    max_seconds: float = 3600.0
+    max_channels: int = 2
+    max_sample_rate: int = 192_000
+
+    @property
+    def image_file(self) -> ImageFileLimits:
+        """For one image."""
+        return ImageFileLimits(self.max_media_bytes, self.max_pixels)
+
+    @property
+    def video_file(self) -> VideoFileLimits:
+        """For one video."""
+        return VideoFileLimits(self.max_media_bytes, self.max_pixels, self.max_frames)
+
+    @property
+    def audio_file(self) -> AudioFileLimits:
+        """For one sound."""
+        return AudioFileLimits(
+            self.max_media_bytes,
+            self.max_seconds,
+            self.max_channels,
+            max_sample_rate=self.max_sample_rate,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +159,83 @@ class StreamTask:
     response: type[Message]
     decode: Callable[[Any, InputLimits], Call]
     encoder: Callable[[Any], StreamEncoder]
+
+
+class Session(Protocol):
+    """A request that comes message by message, and is answered meanwhile by calls of a task.
+
+    Attributes:
+        done: The last message was given.
+    """
+
+    done: bool
+
+    @property
+    def full(self) -> bool:
+        """It holds enough that isn't answered: what else comes had better wait."""
+        ...
+
+    def add(self, request: Any) -> None:
+        """Take a further message in.
+
+        Raises:
+            InvalidInputError: It is at fault.
+        """
+        ...
+
+    def end(self) -> None:
+        """Nothing follows."""
+        ...
+
+    def next(self) -> Call | None:
+        """What to ask the model now; None until more has come."""
+        ...
+
+    def take(self, output: Output) -> Sequence[Message]:
+        """What to tell the caller of an answer; the last message of all has metadata."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTask:
+    """A task that is answered while its request still comes.
+
+    Attributes:
+        task: The task whose calls it makes; its parameters and head serve here too.
+        rpc: Full name of the RPC: "standpipe.v1.AudioService.StreamTranscribeAudio".
+        request: Class of the request messages; the first one has the field ``model``.
+        response: Class of the response messages; they have the field ``metadata``.
+        session: Makes a session of the first message; raises InvalidInputError.
+    """
+
+    task: Task
+    rpc: str
+    request: type[Message]
+    response: type[Message]
+    session: Callable[[Any, InputLimits], Session]
+
+
+@dataclass(frozen=True, slots=True)
+class PieceTask:
+    """A task whose answer is made, and sent, piece by piece.
+
+    Attributes:
+        task: The task whose calls it makes; its parameters and head serve here too.
+        rpc: Full name of the RPC: "standpipe.v1.AudioService.StreamSynthesizeSpeech".
+        request: Class of the request message; it has the field ``model``.
+        response: Class of the response messages; they have the field ``metadata``.
+        decode: Request and limits to a call for each piece; raises InvalidInputError.
+        piece: The message for a call and its output.
+        end: The last message, which has metadata, for all outputs.
+    """
+
+    task: Task
+    rpc: str
+    request: type[Message]
+    response: type[Message]
+    decode: Callable[[Any, InputLimits], list[Call]]
+    piece: Callable[[Call, Output], Message]
+    end: Callable[[Sequence[Output]], Message]
 
 
 def check_texts(texts: Sequence[str], field: str, limits: InputLimits) -> None:

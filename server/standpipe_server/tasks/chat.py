@@ -15,7 +15,8 @@ from typing import Any
 from standpipe.v1 import common_pb2, generation_pb2
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Chunk, Output
-from standpipe_server.programs import CAUSAL, CausalPrompt, Writing
+from standpipe_server.kinds import CAUSAL, IMAGE_CHAT
+from standpipe_server.programs import CausalPrompt, Writing
 from standpipe_server.tasks.base import InputLimits, StreamTask, Task
 from standpipe_server.tasks.causal import (
     logprob_messages,
@@ -25,7 +26,13 @@ from standpipe_server.tasks.causal import (
     writing,
     written,
 )
-from standpipe_server.tasks.conversation import Conversation, conversation, conversation_cost, render
+from standpipe_server.tasks.conversation import (
+    Conversation,
+    conversation,
+    conversation_cost,
+    in_parts,
+    render,
+)
 from standpipe_server.tasks.generate_text import GENERATE_TEXT
 from standpipe_server.tasks.tool_calls import Called, ToolCallFinder
 
@@ -43,18 +50,31 @@ class ChatHead:
     """The model's template writes what it reads."""
 
     def __init__(self, model: Any) -> None:
-        self._tokenizer = model.tokenizer
+        self._template = model.template
 
     def prompt(self, call: Call) -> CausalPrompt:
-        talk: Conversation = call.input
+        talk = self._talk(call)
         # As the library has it: an answer that is begun is gone on with.
         begun = talk.messages[-1]["role"] == "assistant"
-        text = render(self._tokenizer, talk, add_generation_prompt=not begun, continue_final_message=begun)
-        return CausalPrompt(text, special_tokens=False)
+        text = render(self._template, talk, add_generation_prompt=not begun, continue_final_message=begun)
+        return CausalPrompt(text, special_tokens=False, images=talk.images)
+
+    def _talk(self, call: Call) -> Conversation:
+        talk: Conversation = call.input
+        if talk.images:
+            raise InvalidInputError("the model reads no images", talk.images[0].field)
+        return talk
 
     def writing(self, call: Call) -> Writing:
         parameters: ChatParameters = call.parameters
         return parameters.writing
+
+
+class ImageChatHead(ChatHead):
+    """The same, for a model that reads images too."""
+
+    def _talk(self, call: Call) -> Conversation:
+        return in_parts(call.input)
 
 
 def _call(request: Any, limits: InputLimits, *, stream: bool) -> Call:
@@ -157,6 +177,7 @@ CHAT = Task(
     cost=lambda call: conversation_cost(call.input),
     default=("microsoft/DialoGPT-medium", "8bada3b"),
     of=GENERATE_TEXT.name,
+    also={IMAGE_CHAT: ImageChatHead},
 )
 
 STREAM_CHAT = StreamTask(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from standpipe.v1 import text_pb2
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import SEQUENCE_CLASSIFIER, Cut, Encoding, Floats, TextModel
+from standpipe_server.kinds import SEQUENCE_CLASSIFIER
+from standpipe_server.programs import Cut, Encoding, Floats, TextModel
 from standpipe_server.tasks.base import (
     SIDES,
     InputLimits,
@@ -20,6 +21,7 @@ from standpipe_server.tasks.base import (
     texts_to_calls,
 )
 from standpipe_server.tasks.labels import (
+    FUNCTION_NAMES,
     FUNCTIONS,
     FunctionName,
     Scored,
@@ -29,13 +31,6 @@ from standpipe_server.tasks.labels import (
     usual_function,
     warm_up,
 )
-
-_FUNCTION: dict[int, FunctionName | None] = {
-    text_pb2.CLASSIFICATION_FUNCTION_UNSPECIFIED: None,
-    text_pb2.CLASSIFICATION_FUNCTION_SOFTMAX: "softmax",
-    text_pb2.CLASSIFICATION_FUNCTION_SIGMOID: "sigmoid",
-    text_pb2.CLASSIFICATION_FUNCTION_NONE: "none",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +61,7 @@ def _decode(request: text_pb2.ClassifyTextRequest, limits: InputLimits) -> list[
     side = known(SIDES, request.truncation_direction, "truncation_direction")
     parameters = ClassifyParameters(
         cut=Cut(optional(request, "truncate", True), side),
-        function=known(_FUNCTION, request.function_to_apply, "function_to_apply"),
+        function=known(FUNCTION_NAMES, request.function_to_apply, "function_to_apply"),
         top_k=positive(request, "top_k", None),
     )
     return texts_to_calls(texts, parameters)

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from standpipe.v1 import text_pb2
-from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import SEQUENCE_CLASSIFIER, Cut, Encoding, Floats, TextModel
+from standpipe_server.kinds import SEQUENCE_CLASSIFIER
+from standpipe_server.programs import Cut, Encoding, Floats, TextModel
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,
@@ -22,6 +22,7 @@ from standpipe_server.tasks.base import (
     optional,
     text_cost,
 )
+from standpipe_server.tasks.candidates import hypotheses
 from standpipe_server.tasks.labels import SequenceHead, softmax, to_message, warm_up
 
 _TEMPLATE = "This example is {}."
@@ -53,28 +54,15 @@ class ZeroShotHead(SequenceHead):
 
 def _decode(request: text_pb2.ClassifyTextZeroShotRequest, limits: InputLimits) -> list[Call]:
     check_texts(request.texts, "texts", limits)
-    labels = request.candidate_labels
-    if not labels:
-        raise InvalidInputError("candidate_labels is empty: send at least one", "candidate_labels")
-    check_limit(len(labels), "candidate_labels", "max_labels", limits.max_labels, "candidate_labels")
-    pairs = len(request.texts) * len(labels)
-    what = f"pairs ({len(request.texts)} texts × {len(labels)} labels)"
-    check_limit(pairs, "candidate_labels", "max_queue", limits.max_queue, what)
     template = optional(request, "hypothesis_template", _TEMPLATE)
-    if "{}" not in template:
-        raise InvalidInputError(
-            f'{template!r} has no "{{}}" for the label to stand in', "hypothesis_template"
-        )
-    fixed, places = len(template.encode()), template.count("{}")
-    for index, label in enumerate(labels):
-        # Before the hypothesis is made: a short template may hold a label a thousand times.
-        size, field = fixed + places * len(label.encode()), f"candidate_labels[{index}]"
-        check_limit(size, field, "max_text_bytes", limits.max_text_bytes, "bytes with the template")
-    hypotheses = [template.replace("{}", label) for label in labels]
+    sentences = hypotheses(template, request.candidate_labels, limits)
+    pairs = len(request.texts) * len(sentences)
+    what = f"pairs ({len(request.texts)} texts × {len(sentences)} labels)"
+    check_limit(pairs, "candidate_labels", "max_queue", limits.max_queue, what)
     return [
         Call((text, hypothesis), ZeroShotParameters(), f"texts[{index}]")
         for index, text in enumerate(request.texts)
-        for hypothesis in hypotheses
+        for hypothesis in sentences
     ]
 
 

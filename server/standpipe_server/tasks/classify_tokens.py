@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from standpipe.v1 import text_pb2
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import TOKEN_CLASSIFIER, Batch, Cut, Encoding, Floats, TextModel
+from standpipe_server.kinds import TOKEN_CLASSIFIER
+from standpipe_server.programs import Batch, Cut, Encoding, Floats, TextModel
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,

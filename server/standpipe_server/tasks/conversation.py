@@ -6,23 +6,37 @@ Shared by the tasks that have one. Not aware of what becomes of the text.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf import json_format
 
 from standpipe.v1 import common_pb2
 from standpipe_server.errors import InvalidInputError
+from standpipe_server.media.images import EncodedImage
 from standpipe_server.tasks.base import InputLimits, check_count, check_text, tokens_of
+from standpipe_server.tasks.images import image_of
+
+# Tokens that an image becomes, about.
+_IMAGE_COST = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What one call brings, as the library takes it."""
+    """What one call brings, as the library takes it.
+
+    Attributes:
+        messages: The content of each is a text, or, where it has images, a list of parts.
+        tools: Schemas of functions.
+        variables: Of the template.
+        images: Files of the parts that are images, in order.
+    """
 
     messages: list[dict[str, Any]]
     tools: list[dict[str, Any]]
     variables: dict[str, Any]
+    images: tuple[EncodedImage, ...] = ()
 
 
 def conversation(request: Any, limits: InputLimits) -> Conversation:
@@ -36,6 +50,7 @@ def conversation(request: Any, limits: InputLimits) -> Conversation:
         messages=[_message(message, f"messages[{i}]", limits) for i, message in enumerate(request.messages)],
         tools=[_object(tool, f"tools[{i}]", limits) for i, tool in enumerate(request.tools)],
         variables=_variables(request),
+        images=tuple(_images(request.messages, limits)),
     )
     taken = sorted(_TAKEN & talk.variables.keys())
     if taken:
@@ -70,9 +85,27 @@ def render(
     return text
 
 
+def in_parts(talk: Conversation) -> Conversation:
+    """The conversation with every content as a list of parts, as the templates of models that see want it."""
+    messages = [
+        message | {"content": [{"type": "text", "text": message["content"]}]}
+        if isinstance(message["content"], str)
+        else message
+        for message in talk.messages
+    ]
+    return replace(talk, messages=messages)
+
+
 def conversation_cost(talk: Conversation) -> int:
     """About how many tokens a conversation has."""
-    return sum(tokens_of(message["content"]) for message in talk.messages)
+    return sum(map(_content_cost, talk.messages))
+
+
+def _content_cost(message: dict[str, Any]) -> int:
+    content = message["content"]
+    if isinstance(content, str):
+        return tokens_of(content)
+    return sum(tokens_of(part["text"]) if part["type"] == "text" else _IMAGE_COST for part in content)
 
 
 # What apply_chat_template itself takes: a variable of such a name would be taken for its option.
@@ -123,7 +156,14 @@ def _message(message: common_pb2.ChatMessage, field: str, limits: InputLimits) -
     return said
 
 
-def _content(message: common_pb2.ChatMessage, field: str, limits: InputLimits) -> str:
+def _images(messages: Iterable[common_pb2.ChatMessage], limits: InputLimits) -> Iterator[EncodedImage]:
+    for index, message in enumerate(messages):
+        for place, part in enumerate(message.parts):
+            if part.HasField("image"):
+                yield image_of(part.image, f"messages[{index}].parts[{place}].image", limits)
+
+
+def _content(message: common_pb2.ChatMessage, field: str, limits: InputLimits) -> str | list[dict[str, str]]:
     if not message.parts:
         check_text(message.content, f"{field}.content", limits)
         return message.content
@@ -136,9 +176,17 @@ def _content(message: common_pb2.ChatMessage, field: str, limits: InputLimits) -
             raise InvalidInputError(
                 "the part is empty, or of a kind that this server doesn't know", f"{field}.parts[{index}]"
             )
-    text = "".join(part.text for part in message.parts)
-    check_text(text, f"{field}.parts", limits)
-    return text
+    check_text("".join(part.text for part in message.parts), f"{field}.parts", limits)
+    # Texts that follow each other are read as one.
+    parts: list[dict[str, str]] = []
+    for part in message.parts:
+        if part.HasField("image"):
+            parts.append({"type": "image"})
+        elif parts and parts[-1]["type"] == "text":
+            parts[-1]["text"] += part.text
+        else:
+            parts.append({"type": "text", "text": part.text})
+    return parts if any(part["type"] == "image" for part in parts) else parts[0]["text"]
 
 
 def _tool_call(call: common_pb2.ToolCall, field: str, limits: InputLimits) -> dict[str, Any]:

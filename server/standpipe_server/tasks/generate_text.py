@@ -11,7 +11,8 @@ from typing import Any
 
 from standpipe.v1 import generation_pb2
 from standpipe_server.interfaces import Call, Chunk, Output, Written
-from standpipe_server.programs import CAUSAL, CausalPrompt, Writing
+from standpipe_server.kinds import CAUSAL, IMAGE_CHAT
+from standpipe_server.programs import CausalPrompt, Writing
 from standpipe_server.tasks.base import (
     InputLimits,
     StreamTask,
@@ -109,6 +110,7 @@ GENERATE_TEXT = Task(
     request=generation_pb2.GenerateTextRequest,
     response=generation_pb2.GenerateTextResponse,
     kind=CAUSAL,
+    also={IMAGE_CHAT: GenerateHead},
     parameters=GenerateParameters,
     head=GenerateHead,
     decode=_decode,

@@ -52,4 +52,4 @@ class InstructedHead(ABC):
 
     def _render(self, instruction: str, text: str) -> str:
         talk = Conversation([{"role": "user", "content": f"{instruction}\n\n{text}"}], [], {})
-        return render(self._model.tokenizer, talk, add_generation_prompt=True, continue_final_message=False)
+        return render(self._model.template, talk, add_generation_prompt=True, continue_final_message=False)

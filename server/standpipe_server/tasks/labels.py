@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from standpipe.v1 import text_pb2
+from standpipe.v1 import common_pb2
 from standpipe_server.interfaces import Call
 from standpipe_server.programs import Batch, Encoding, Floats, TextModel
 
@@ -35,6 +35,20 @@ FUNCTIONS: dict[FunctionName, Callable[[Floats], Floats]] = {
     "sigmoid": sigmoid,
     "none": lambda logits: logits,
 }
+
+
+FUNCTION_NAMES: dict[int, FunctionName | None] = {
+    common_pb2.CLASSIFICATION_FUNCTION_UNSPECIFIED: None,
+    common_pb2.CLASSIFICATION_FUNCTION_SOFTMAX: "softmax",
+    common_pb2.CLASSIFICATION_FUNCTION_SIGMOID: "sigmoid",
+    common_pb2.CLASSIFICATION_FUNCTION_NONE: "none",
+}
+
+
+PLAIN_FUNCTIONS: dict[int, FunctionName] = {
+    value: name or "softmax" for value, name in FUNCTION_NAMES.items()
+}
+"""Of tasks whose pipelines don't ask what the model's own files say."""
 
 
 def usual_function(config: Any) -> FunctionName:
@@ -80,10 +94,10 @@ def best_first(labels: Sequence[str], scores: Sequence[float], top_k: int | None
     return ranked[:top_k]
 
 
-def to_message(scored: Iterable[Scored]) -> text_pb2.LabelScores:
+def to_message(scored: Iterable[Scored]) -> common_pb2.LabelScores:
     """Labels and scores as the contract has them."""
-    return text_pb2.LabelScores(
-        labels=[text_pb2.LabelScore(label=label, score=score) for label, score in scored]
+    return common_pb2.LabelScores(
+        labels=[common_pb2.LabelScore(label=label, score=score) for label, score in scored]
     )
 
 

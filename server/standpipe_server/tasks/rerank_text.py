@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from standpipe.v1 import text_pb2
 from standpipe_server.errors import ModelLoadError
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import SEQUENCE_CLASSIFIER, Cut, Encoding, Floats, TextModel
+from standpipe_server.kinds import SEQUENCE_CLASSIFIER
+from standpipe_server.programs import Cut, Encoding, Floats, TextModel
 from standpipe_server.tasks.base import (
     SIDES,
     InputLimits,

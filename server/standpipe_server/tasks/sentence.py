@@ -141,10 +141,3 @@ def pool(hidden: Floats, mask: Floats, modes: tuple[PoolingMode, ...]) -> Floats
     """Token vectors (n, length, d), padded on the right, to text vectors (n, d × modes)."""
     vectors = [_POOL[mode](hidden, mask) for mode in modes]
     return vectors[0] if len(vectors) == 1 else np.concatenate(vectors, axis=1)
-
-
-def normalize(vectors: Floats) -> Floats:
-    """Each vector at Euclidean length 1."""
-    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))[:, None]
-    unit: Floats = vectors / np.maximum(lengths, np.float32(1e-12))
-    return unit

@@ -11,7 +11,8 @@ from typing import Any
 
 from standpipe.v1 import text_pb2
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import CAUSAL, SEQ2SEQ, Prompt
+from standpipe_server.kinds import CAUSAL, SEQ2SEQ
+from standpipe_server.programs import Prompt
 from standpipe_server.tasks.base import InputLimits, Task, check_texts, text_cost, texts_to_calls
 from standpipe_server.tasks.causal import written
 from standpipe_server.tasks.instructed import InstructedHead

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from standpipe.v1 import text_pb2
 from standpipe_server.interfaces import Call, Output
-from standpipe_server.programs import SEQ2SEQ
+from standpipe_server.kinds import SEQ2SEQ
 from standpipe_server.tasks.base import InputLimits, Task, check_texts, text_cost, texts_to_calls
 from standpipe_server.tasks.causal import written
 from standpipe_server.tasks.writing import BRIEF, PlainHead, WriteParameters, generation, warm_up

@@ -1,12 +1,21 @@
 """The asynchronous client."""
 
+from standpipe.aio.audio import AsyncAudioMethods
 from standpipe.aio.generation import AsyncGenerationMethods
 from standpipe.aio.models import AsyncModelMethods
 from standpipe.aio.text import AsyncTextMethods
 from standpipe.aio.tokenizers import AsyncTokenizerMethods
+from standpipe.aio.vision import AsyncVisionMethods
 
 
-class AsyncClient(AsyncTextMethods, AsyncGenerationMethods, AsyncTokenizerMethods, AsyncModelMethods):
+class AsyncClient(
+    AsyncTextMethods,
+    AsyncGenerationMethods,
+    AsyncTokenizerMethods,
+    AsyncVisionMethods,
+    AsyncAudioMethods,
+    AsyncModelMethods,
+):
     """Calls a Standpipe server from asyncio; the twin of Client, whose docstrings hold here.
 
     Args:

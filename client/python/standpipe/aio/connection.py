@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Sequence
 from typing import Any, ParamSpec, Self, TypeVar
 
 import grpc
@@ -11,8 +12,16 @@ from google.protobuf.message import Message
 from standpipe.calls import Rpc, StreamRpc
 from standpipe.channel import channel_options
 from standpipe.errors import CallError
-from standpipe.streams import AsyncMessageStream, AsyncStream
-from standpipe.v1 import generation_pb2_grpc, models_pb2_grpc, text_pb2_grpc, tokenizers_pb2_grpc
+from standpipe.sending import AsyncSending
+from standpipe.streams import AsyncMessageStream, AsyncResultStream, AsyncStream
+from standpipe.v1 import (
+    audio_pb2_grpc,
+    generation_pb2_grpc,
+    models_pb2_grpc,
+    text_pb2_grpc,
+    tokenizers_pb2_grpc,
+    vision_pb2_grpc,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,6 +52,8 @@ class AsyncConnection:
         self.text = text_pb2_grpc.TextServiceStub(self.channel)
         self.generation = generation_pb2_grpc.GenerationServiceStub(self.channel)
         self.tokenizers = tokenizers_pb2_grpc.TokenizerServiceStub(self.channel)
+        self.vision = vision_pb2_grpc.VisionServiceStub(self.channel)
+        self.audio = audio_pb2_grpc.AudioServiceStub(self.channel)
         self.models = models_pb2_grpc.ModelServiceStub(self.channel)
 
     async def __aenter__(self) -> Self:
@@ -59,7 +70,7 @@ class AsyncConnection:
         self, method: Callable[..., Awaitable[T]], request: Message, *, timeout: float | None = None
     ) -> T:
         """The response of any RPC that has one, with all that the contract has."""
-        if isinstance(method, grpc.aio.UnaryStreamMultiCallable):
+        if isinstance(method, grpc.aio.UnaryStreamMultiCallable | grpc.aio.StreamStreamMultiCallable):
             raise TypeError("the RPC streams its responses: use stream in place of call")
         try:
             return await method(request, **self._context(timeout))
@@ -67,10 +78,33 @@ class AsyncConnection:
             raise CallError(error) from error
 
     def stream(
-        self, method: Callable[..., AsyncIterable[T]], request: Message, *, timeout: float | None = None
+        self,
+        method: Callable[..., AsyncIterable[T]],
+        request: Message | Iterable[Message] | AsyncIterable[Message],
+        *,
+        timeout: float | None = None,
     ) -> AsyncMessageStream[T]:
         """The responses of any RPC that streams them, with all that the contract has."""
-        return AsyncMessageStream(method(request, **self._context(timeout)))
+        many = not isinstance(request, Message)
+        if many and isinstance(method, grpc.aio.UnaryStreamMultiCallable):
+            raise TypeError("the RPC takes one request: send its message")
+        if not many and isinstance(method, grpc.aio.StreamStreamMultiCallable):
+            raise TypeError("the RPC takes a stream of requests: send a list of them, or a generator")
+        return AsyncMessageStream(*self._streaming(method, request, timeout))
+
+    def _streaming(
+        self,
+        method: Callable[..., Any],
+        request: Message | Iterable[Any] | AsyncIterable[Any],
+        timeout: float | None,
+    ) -> tuple[Any, AsyncSending | None]:
+        """A call that streams, and the requests that it takes while it runs."""
+        if isinstance(request, Message):
+            return method(request, **self._context(timeout)), None
+        sending = AsyncSending()
+        call = method(sending.watched(request), **self._context(timeout))
+        sending.begun(call)
+        return call, sending
 
     async def _make(
         self, rpc: Rpc[P, Any, Any, R], timeout: float | None, *args: P.args, **kwargs: P.kwargs
@@ -79,15 +113,32 @@ class AsyncConnection:
         method: Any = rpc.method(self)
         return rpc.result(await self.call(method, rpc.request(*args, **kwargs), timeout=timeout))
 
+    async def _make_aside(
+        self, rpc: Rpc[P, Any, Any, R], timeout: float | None, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Do as ``_make``, with files read and answers unpacked on a thread beside the event loop."""
+        request = await asyncio.to_thread(rpc.request, *args, **kwargs)
+        method: Any = rpc.method(self)
+        return await asyncio.to_thread(rpc.result, await self.call(method, request, timeout=timeout))
+
     def _make_stream(
         self,
-        rpc: StreamRpc[P, Any, Any, DeltaT, R],
+        rpc: StreamRpc[P, Any, DeltaT, R],
         timeout: float | None,
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> AsyncStream[DeltaT, R]:
-        method: Any = rpc.method(self)
-        return AsyncStream(method(rpc.request(*args, **kwargs), **self._context(timeout)), rpc)
+        return AsyncStream(rpc, *self._streaming(rpc.method(self), rpc.request(*args, **kwargs), timeout))
+
+    def _make_result_stream(
+        self,
+        rpc: StreamRpc[P, Any, DeltaT, R],
+        timeout: float | None,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> AsyncResultStream[DeltaT, R]:
+        request = rpc.request(*args, **kwargs)
+        return AsyncResultStream(rpc, *self._streaming(rpc.method(self), request, timeout))
 
     def _context(self, timeout: float | None) -> dict[str, Any]:
         return {"timeout": self._timeout if timeout is None else timeout, "metadata": self._metadata}

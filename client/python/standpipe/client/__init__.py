@@ -1,12 +1,14 @@
 """The synchronous client."""
 
+from standpipe.client.audio import AudioMethods
 from standpipe.client.generation import GenerationMethods
 from standpipe.client.models import ModelMethods
 from standpipe.client.text import TextMethods
 from standpipe.client.tokenizers import TokenizerMethods
+from standpipe.client.vision import VisionMethods
 
 
-class Client(TextMethods, GenerationMethods, TokenizerMethods, ModelMethods):
+class Client(TextMethods, GenerationMethods, TokenizerMethods, VisionMethods, AudioMethods, ModelMethods):
     """Calls a Standpipe server; safe to share between threads.
 
     Args:
@@ -17,12 +19,12 @@ class Client(TextMethods, GenerationMethods, TokenizerMethods, ModelMethods):
         metadata: Sent with every call, such as an authorization header.
 
     Every method raises CallError where the server, or the way to it, refuses, ValueError for a word that the
-    contract doesn't have, and TypeError for one string where a list is meant. What is returned keeps the
-    order of what was given.
+    contract doesn't have, and TypeError for one text, image or sound where a list is meant. What is returned
+    keeps the order of what was given.
 
     The methods return what was asked for. The whole response (``metadata``: which model, how long, how many
     tokens) comes from ``call`` with a message of ``standpipe.v1`` and a method of a generated stub; these are
-    the attributes ``text``, ``generation``, ``tokenizers`` and ``models``:
+    the attributes ``text``, ``generation``, ``tokenizers``, ``vision``, ``audio`` and ``models``:
 
     >>> request = text_pb2.ClassifyTextRequest(texts=["Fine."])  # doctest: +SKIP
     >>> client.call(client.text.ClassifyText, request).metadata.compute_duration  # doctest: +SKIP

@@ -55,7 +55,8 @@ class GenerationMethods(Connection):
 
         Args:
             messages: The conversation: ``{"role": "user", "content": "…"}``, … A content is a text, or a list
-                of parts: ``{"type": "text", "text": "…"}``.
+                of parts: ``{"type": "text", "text": "…"}``, ``{"type": "image", "image": …}``, of which the
+                image is a path, an address, the bytes of a file, a PIL image or an array.
             timeout: Seconds; the client's own where None.
             options: As the fields of ChatRequest and of GenerationParameters; a constraint as for
                 ``generate_text``.

@@ -44,6 +44,62 @@ TRUNCATION_DIRECTION_RIGHT: TruncationDirection.ValueType  # 2
 """The end is dropped."""
 Global___TruncationDirection: _TypeAlias = TruncationDirection  # noqa: Y015
 
+class _ClassificationFunction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ClassificationFunctionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ClassificationFunction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CLASSIFICATION_FUNCTION_UNSPECIFIED: _ClassificationFunction.ValueType  # 0
+    """As the model's own files say: softmax where its labels exclude each other, sigmoid where they
+    don't or there is one label, none for a regression.
+    """
+    CLASSIFICATION_FUNCTION_SOFTMAX: _ClassificationFunction.ValueType  # 1
+    """Scores between 0 and 1 that sum up to 1."""
+    CLASSIFICATION_FUNCTION_SIGMOID: _ClassificationFunction.ValueType  # 2
+    """Each score between 0 and 1 by itself."""
+    CLASSIFICATION_FUNCTION_NONE: _ClassificationFunction.ValueType  # 3
+    """The model's raw outputs."""
+
+class ClassificationFunction(_ClassificationFunction, metaclass=_ClassificationFunctionEnumTypeWrapper):
+    """How a classifier's outputs become scores."""
+
+CLASSIFICATION_FUNCTION_UNSPECIFIED: ClassificationFunction.ValueType  # 0
+"""As the model's own files say: softmax where its labels exclude each other, sigmoid where they
+don't or there is one label, none for a regression.
+"""
+CLASSIFICATION_FUNCTION_SOFTMAX: ClassificationFunction.ValueType  # 1
+"""Scores between 0 and 1 that sum up to 1."""
+CLASSIFICATION_FUNCTION_SIGMOID: ClassificationFunction.ValueType  # 2
+"""Each score between 0 and 1 by itself."""
+CLASSIFICATION_FUNCTION_NONE: ClassificationFunction.ValueType  # 3
+"""The model's raw outputs."""
+Global___ClassificationFunction: _TypeAlias = ClassificationFunction  # noqa: Y015
+
+class _EmbeddingFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EmbeddingFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EmbeddingFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EMBEDDING_FORMAT_UNSPECIFIED: _EmbeddingFormat.ValueType  # 0
+    """The same as EMBEDDING_FORMAT_VALUES."""
+    EMBEDDING_FORMAT_VALUES: _EmbeddingFormat.ValueType  # 1
+    """One repeated float field per input; easy in every language."""
+    EMBEDDING_FORMAT_PACKED: _EmbeddingFormat.ValueType  # 2
+    """All vectors in one bytes field of little-endian float32; ten times cheaper to write and read."""
+
+class EmbeddingFormat(_EmbeddingFormat, metaclass=_EmbeddingFormatEnumTypeWrapper):
+    """How vectors travel."""
+
+EMBEDDING_FORMAT_UNSPECIFIED: EmbeddingFormat.ValueType  # 0
+"""The same as EMBEDDING_FORMAT_VALUES."""
+EMBEDDING_FORMAT_VALUES: EmbeddingFormat.ValueType  # 1
+"""One repeated float field per input; easy in every language."""
+EMBEDDING_FORMAT_PACKED: EmbeddingFormat.ValueType  # 2
+"""All vectors in one bytes field of little-endian float32; ten times cheaper to write and read."""
+Global___EmbeddingFormat: _TypeAlias = EmbeddingFormat  # noqa: Y015
+
 @_typing.final
 class Metadata(_message.Message):
     """What answered a call, and where its time went. Every response carries one as field 15."""
@@ -357,19 +413,164 @@ class ContentPart(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
+    IMAGE_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """A text. Texts that follow each other are read as one."""
+    @_builtins.property
+    def image(self) -> Global___Image:
+        """A picture, for models that read them. INVALID_ARGUMENT from others."""
+
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
+        image: Global___Image | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "text", b"text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "image", b"image", "text", b"text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "image", b"image", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["text", "image"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
 Global___ContentPart: _TypeAlias = ContentPart  # noqa: Y015
+
+@_typing.final
+class Embedding(_message.Message):
+    """One vector."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The vector's values, in order."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Embedding: _TypeAlias = Embedding  # noqa: Y015
+
+@_typing.final
+class LabelScore(_message.Message):
+    """A label and how sure the model is of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """As the model's own files, or the request's candidate labels, name it."""
+    score: _builtins.float
+    """Between 0 and 1, unless raw outputs were asked for."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        score: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelScore: _TypeAlias = LabelScore  # noqa: Y015
+
+@_typing.final
+class LabelScores(_message.Message):
+    """The labels of one input, best first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABELS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelScore]:
+        """Labels and their scores."""
+
+    def __init__(
+        self,
+        *,
+        labels: _abc.Iterable[Global___LabelScore] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelScores: _TypeAlias = LabelScores  # noqa: Y015
+
+@_typing.final
+class Image(_message.Message):
+    """A picture: PNG, JPEG, WebP, GIF (its first frame), BMP or TIFF (its first page), from 2 pixels a
+    side up. The server limits the bytes of a file (32 MiB unless configured) and its pixels
+    (50,000,000 unless configured).
+
+    The orientation that EXIF states is applied, and transparency dropped, before anything else:
+    pixels are counted from the top left corner of the upright picture.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """The file itself."""
+    uri: _builtins.str
+    """Its http or https address. Refused unless the server's allow-list admits it."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+        uri: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "source", b"source", "uri", b"uri"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "source", b"source", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["content", "uri"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___Image: _TypeAlias = Image  # noqa: Y015
+
+@_typing.final
+class Audio(_message.Message):
+    """A sound: WAV, FLAC, Ogg (Vorbis or Opus) or MP3, of any sample rate and one or two channels. The server
+    limits the bytes of a file (32 MiB unless configured), its length (3,600 seconds unless configured), its
+    sample rate (192,000 unless configured) and its channels (2 unless configured).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
+    content: _builtins.bytes
+    """The file itself."""
+    uri: _builtins.str
+    """Its http or https address. Refused unless the server's allow-list admits it."""
+    def __init__(
+        self,
+        *,
+        content: _builtins.bytes = ...,
+        uri: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "source", b"source", "uri", b"uri"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "source", b"source", "uri", b"uri"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["content", "uri"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___Audio: _TypeAlias = Audio  # noqa: Y015

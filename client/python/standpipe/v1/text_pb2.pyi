@@ -24,38 +24,6 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class _ClassificationFunction:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _ClassificationFunctionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ClassificationFunction.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    CLASSIFICATION_FUNCTION_UNSPECIFIED: _ClassificationFunction.ValueType  # 0
-    """As the model's own files say: softmax where its labels exclude each other, sigmoid where they
-    don't or there is one label, none for a regression.
-    """
-    CLASSIFICATION_FUNCTION_SOFTMAX: _ClassificationFunction.ValueType  # 1
-    """Scores between 0 and 1 that sum up to 1."""
-    CLASSIFICATION_FUNCTION_SIGMOID: _ClassificationFunction.ValueType  # 2
-    """Each score between 0 and 1 by itself."""
-    CLASSIFICATION_FUNCTION_NONE: _ClassificationFunction.ValueType  # 3
-    """The model's raw outputs."""
-
-class ClassificationFunction(_ClassificationFunction, metaclass=_ClassificationFunctionEnumTypeWrapper):
-    """How a classifier's outputs become scores."""
-
-CLASSIFICATION_FUNCTION_UNSPECIFIED: ClassificationFunction.ValueType  # 0
-"""As the model's own files say: softmax where its labels exclude each other, sigmoid where they
-don't or there is one label, none for a regression.
-"""
-CLASSIFICATION_FUNCTION_SOFTMAX: ClassificationFunction.ValueType  # 1
-"""Scores between 0 and 1 that sum up to 1."""
-CLASSIFICATION_FUNCTION_SIGMOID: ClassificationFunction.ValueType  # 2
-"""Each score between 0 and 1 by itself."""
-CLASSIFICATION_FUNCTION_NONE: ClassificationFunction.ValueType  # 3
-"""The model's raw outputs."""
-Global___ClassificationFunction: _TypeAlias = ClassificationFunction  # noqa: Y015
-
 class _AggregationStrategy:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -95,30 +63,6 @@ AGGREGATION_STRATEGY_AVERAGE: AggregationStrategy.ValueType  # 4
 AGGREGATION_STRATEGY_MAX: AggregationStrategy.ValueType  # 5
 """As SIMPLE, and a word takes the label of its token with the highest score."""
 Global___AggregationStrategy: _TypeAlias = AggregationStrategy  # noqa: Y015
-
-class _EmbeddingFormat:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _EmbeddingFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EmbeddingFormat.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    EMBEDDING_FORMAT_UNSPECIFIED: _EmbeddingFormat.ValueType  # 0
-    """The same as EMBEDDING_FORMAT_VALUES."""
-    EMBEDDING_FORMAT_VALUES: _EmbeddingFormat.ValueType  # 1
-    """One repeated float field per text; easy in every language."""
-    EMBEDDING_FORMAT_PACKED: _EmbeddingFormat.ValueType  # 2
-    """All vectors in one bytes field of little-endian float32; ten times cheaper to write and read."""
-
-class EmbeddingFormat(_EmbeddingFormat, metaclass=_EmbeddingFormatEnumTypeWrapper):
-    """How vectors travel."""
-
-EMBEDDING_FORMAT_UNSPECIFIED: EmbeddingFormat.ValueType  # 0
-"""The same as EMBEDDING_FORMAT_VALUES."""
-EMBEDDING_FORMAT_VALUES: EmbeddingFormat.ValueType  # 1
-"""One repeated float field per text; easy in every language."""
-EMBEDDING_FORMAT_PACKED: EmbeddingFormat.ValueType  # 2
-"""All vectors in one bytes field of little-endian float32; ten times cheaper to write and read."""
-Global___EmbeddingFormat: _TypeAlias = EmbeddingFormat  # noqa: Y015
 
 class _Pooling:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -169,7 +113,7 @@ class EmbedTextRequest(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model; empty for the default model of the task."""
-    format: Global___EmbeddingFormat.ValueType
+    format: _common_pb2.EmbeddingFormat.ValueType
     """How the vectors travel. Default: EMBEDDING_FORMAT_VALUES."""
     normalize: _builtins.bool
     """Scale each vector to Euclidean length 1. Default: as the model's own files say."""
@@ -200,7 +144,7 @@ class EmbedTextRequest(_message.Message):
         *,
         model: _builtins.str = ...,
         texts: _abc.Iterable[_builtins.str] | None = ...,
-        format: Global___EmbeddingFormat.ValueType = ...,
+        format: _common_pb2.EmbeddingFormat.ValueType = ...,
         normalize: _builtins.bool | None = ...,
         truncate: _builtins.bool | None = ...,
         truncation_direction: _common_pb2.TruncationDirection.ValueType = ...,
@@ -232,30 +176,6 @@ class EmbedTextRequest(_message.Message):
 Global___EmbedTextRequest: _TypeAlias = EmbedTextRequest  # noqa: Y015
 
 @_typing.final
-class Embedding(_message.Message):
-    """One vector."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    VALUES_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The vector's values, in order."""
-
-    def __init__(
-        self,
-        *,
-        values: _abc.Iterable[_builtins.float] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Embedding: _TypeAlias = Embedding  # noqa: Y015
-
-@_typing.final
 class EmbedTextResponse(_message.Message):
     """The vectors, in the order of the texts."""
 
@@ -272,7 +192,7 @@ class EmbedTextResponse(_message.Message):
     dimensions: _builtins.int
     """Length of each vector."""
     @_builtins.property
-    def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Embedding]:
+    def embeddings(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Embedding]:
         """One vector per text. Empty when the request asked for EMBEDDING_FORMAT_PACKED."""
 
     @_builtins.property
@@ -282,7 +202,7 @@ class EmbedTextResponse(_message.Message):
     def __init__(
         self,
         *,
-        embeddings: _abc.Iterable[Global___Embedding] | None = ...,
+        embeddings: _abc.Iterable[_common_pb2.Embedding] | None = ...,
         packed: _builtins.bytes = ...,
         dimensions: _builtins.int = ...,
         metadata: _common_pb2.Metadata | None = ...,
@@ -425,56 +345,6 @@ class RerankTextResponse(_message.Message):
 Global___RerankTextResponse: _TypeAlias = RerankTextResponse  # noqa: Y015
 
 @_typing.final
-class LabelScore(_message.Message):
-    """A label and how sure the model is of it."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    LABEL_FIELD_NUMBER: _builtins.int
-    SCORE_FIELD_NUMBER: _builtins.int
-    label: _builtins.str
-    """As the model's own files, or the request's candidate labels, name it."""
-    score: _builtins.float
-    """Between 0 and 1, unless raw outputs were asked for."""
-    def __init__(
-        self,
-        *,
-        label: _builtins.str = ...,
-        score: _builtins.float = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["label", b"label", "score", b"score"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___LabelScore: _TypeAlias = LabelScore  # noqa: Y015
-
-@_typing.final
-class LabelScores(_message.Message):
-    """The labels of one text, best first."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    LABELS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelScore]:
-        """Labels and their scores."""
-
-    def __init__(
-        self,
-        *,
-        labels: _abc.Iterable[Global___LabelScore] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___LabelScores: _TypeAlias = LabelScores  # noqa: Y015
-
-@_typing.final
 class ClassifyTextRequest(_message.Message):
     """Texts, or pairs of them, to classify."""
 
@@ -491,7 +361,7 @@ class ClassifyTextRequest(_message.Message):
     """Name of the model; empty for the default model of the task."""
     top_k: _builtins.int
     """Return only this many of the best labels, at least 1. Default: all."""
-    function_to_apply: Global___ClassificationFunction.ValueType
+    function_to_apply: _common_pb2.ClassificationFunction.ValueType
     """How outputs become scores. Default: as the model's own files say."""
     truncate: _builtins.bool
     """Cut a text, or the longer of a pair, at the model's limit of tokens. Default: true."""
@@ -514,7 +384,7 @@ class ClassifyTextRequest(_message.Message):
         texts: _abc.Iterable[_builtins.str] | None = ...,
         text_pairs: _abc.Iterable[_builtins.str] | None = ...,
         top_k: _builtins.int | None = ...,
-        function_to_apply: Global___ClassificationFunction.ValueType = ...,
+        function_to_apply: _common_pb2.ClassificationFunction.ValueType = ...,
         truncate: _builtins.bool | None = ...,
         truncation_direction: _common_pb2.TruncationDirection.ValueType = ...,
     ) -> None: ...
@@ -542,7 +412,7 @@ class ClassifyTextResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelScores]:
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.LabelScores]:
         """One per text."""
 
     @_builtins.property
@@ -552,7 +422,7 @@ class ClassifyTextResponse(_message.Message):
     def __init__(
         self,
         *,
-        results: _abc.Iterable[Global___LabelScores] | None = ...,
+        results: _abc.Iterable[_common_pb2.LabelScores] | None = ...,
         metadata: _common_pb2.Metadata | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata"]  # noqa: Y015
@@ -626,7 +496,7 @@ class ClassifyTextZeroShotResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelScores]:
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.LabelScores]:
         """One per text, with every candidate label."""
 
     @_builtins.property
@@ -636,7 +506,7 @@ class ClassifyTextZeroShotResponse(_message.Message):
     def __init__(
         self,
         *,
-        results: _abc.Iterable[Global___LabelScores] | None = ...,
+        results: _abc.Iterable[_common_pb2.LabelScores] | None = ...,
         metadata: _common_pb2.Metadata | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["metadata", b"metadata"]  # noqa: Y015

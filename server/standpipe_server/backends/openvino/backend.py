@@ -7,17 +7,20 @@ each batch takes the form that fits: the wide one when nothing else runs or wait
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import openvino
+from numpy.typing import NDArray
 from transformers import AutoConfig
 
 from standpipe_server.backends.causal import CausalReader, ThreadGenerator, generation_config
 from standpipe_server.backends.constraints import Constraints
 from standpipe_server.backends.encoder import EncoderRunner, Forward, Inputs, check_inputs
+from standpipe_server.backends.images import ImageForward, ImageReader, ImageRunner
 from standpipe_server.backends.machine import Machine
 from standpipe_server.backends.openvino.export import MODEL_FILE, exported
 from standpipe_server.backends.process import ProcessEngine
@@ -31,6 +34,8 @@ from standpipe_server.programs import Floats, Program
 _PRECISION = {"fp32": "f32", "bf16": "bf16"}
 # Measured: 16 texts of 24 tokens run as fast per text as 32, and leave less padding.
 _BATCH_COST = 448
+# In images: a pass of one is nearly as fast for each as a pass of many.
+_IMAGES = 8
 # A batch that writes takes one pass per token, whatever its size: larger ones are cheaper for long.
 _WRITING_COST = 4096
 
@@ -59,6 +64,21 @@ def _encoder(spec: ModelSpec, source: Source, program: Program, folder: Path) ->
     ]
     info = ModelInfo.of(spec, source.revision, reader.max_tokens, heads.values())
     return LoadedModel(info, runners, _BATCH_COST)
+
+
+def _image(spec: ModelSpec, source: Source, program: Program, folder: Path) -> LoadedModel:
+    core = openvino.Core()
+    model = core.read_model(folder / MODEL_FILE)
+    reader = ImageReader(source.folder, AutoConfig.from_pretrained(source.folder))
+    heads = {kind: head(reader) for kind, head in program.heads.items()}
+    narrow, wide, streams = _compile(core, model, spec)
+    outputs = program.kind.outputs
+    helpers = ThreadPoolExecutor(streams, thread_name_prefix=f"{spec.name}-images")
+    runners = [
+        ImageRunner(heads, reader, _image_forward(narrow, outputs), _image_forward(wide, outputs), helpers)
+        for _ in range(streams)
+    ]
+    return LoadedModel(ModelInfo.of(spec, source.revision, 0), runners, _IMAGES)
 
 
 def _seq2seq(spec: ModelSpec, source: Source, program: Program, folder: Path) -> LoadedModel:
@@ -94,6 +114,7 @@ def _causal(spec: ModelSpec, source: Source, program: Program, folder: Path) -> 
 
 _WAYS: dict[str, Callable[[ModelSpec, Source, Program, Path], LoadedModel]] = {
     "encoder": _encoder,
+    "image": _image,
     "seq2seq": _seq2seq,
     "causal": _causal,
 }
@@ -118,14 +139,32 @@ def _compile(core: openvino.Core, model: openvino.Model, spec: ModelSpec) -> tup
 
 
 def _forward(model: Any, outputs: tuple[str, ...]) -> Forward:
-    request = model.create_infer_request()
+    infer = _infer(model)
     ports = [model.output(name) for name in outputs]
 
     def forward(inputs: Inputs) -> list[Floats]:
-        # The outputs stay the request's own memory: what is kept of them is copied before the next call. A
-        # request must share memory always or never: doing now one, now the other crashed the process
-        # (OpenVINO 2026.4).
-        results = request.infer(dict(inputs), share_inputs=True, share_outputs=True)
+        results = infer(dict(inputs))
         return [results[port] for port in ports]
 
     return forward
+
+
+def _image_forward(model: Any, outputs: tuple[str, ...]) -> ImageForward:
+    infer = _infer(model)
+    there = {port.any_name for port in model.outputs}
+    ports = {name: model.output(name) for name in outputs if name in there}
+    names = frozenset(port.any_name for port in model.inputs)
+
+    def forward(inputs: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
+        results = infer({name: value for name, value in inputs.items() if name in names})
+        return {name: results[port] for name, port in ports.items()}
+
+    return forward
+
+
+def _infer(model: Any) -> Callable[[dict[str, NDArray[Any]]], Any]:
+    request = model.create_infer_request()
+    # The outputs stay the request's own memory: what is kept of them is copied before the next call. A
+    # request must share memory always or never: doing now one, now the other crashed the process (OpenVINO
+    # 2026.4).
+    return partial(request.infer, share_inputs=True, share_outputs=True)

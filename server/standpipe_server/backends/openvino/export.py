@@ -20,13 +20,14 @@ from pathlib import Path
 
 import torch
 
+from standpipe_server.backends.openvino.images import convert
 from standpipe_server.backends.reading import load_tokenizer
 from standpipe_server.backends.sources import Source
 from standpipe_server.backends.weights import load_weights
 from standpipe_server.errors import ExportError
 from standpipe_server.interfaces import ModelSpec, Progress
+from standpipe_server.kinds import Kind
 from standpipe_server.paths import cache_folder, keep
-from standpipe_server.programs import Kind
 
 MODEL_FILE = "openvino_model.xml"
 _EXPORTERS = ("openvino", "optimum", "optimum-intel", "torch", "transformers")
@@ -44,32 +45,35 @@ def exported(spec: ModelSpec, source: Source, kind: Kind, progress: Progress) ->
         return folder
     progress("exporting to OpenVINO, once")
     # Optimum wouldn't say that weights are missing, nor is it to blame for files that can't be read.
-    load_weights(source, kind, torch.float32)
+    model = load_weights(source, kind, torch.float32)
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".export-"))
     try:
-        _export(source.folder, scratch, kind)
+        with warnings.catch_warnings(), _walked_once():
+            # Tracing warns of every branch that it fixes; the parity tests hold what comes out.
+            warnings.simplefilter("ignore")
+            if kind.optimum:
+                _export(source.folder, scratch, kind)
+            else:
+                convert(model, source.folder, kind, scratch / MODEL_FILE)
         if kind.way == "causal":
             _export_tokenizer(source.folder, scratch)
         keep(scratch, folder)
     # Whatever an exporter stumbles over, another backend may serve the model.
     except Exception as error:
-        raise ExportError(f"Optimum can't export it to OpenVINO: {error}") from error
+        exporter = "Optimum" if kind.optimum else "OpenVINO"
+        raise ExportError(f"{exporter} can't convert it: {error}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return folder
 
 
 def _export(source: Path, target: Path, kind: Kind) -> None:
-    with warnings.catch_warnings():
-        # Tracing warns of every branch that it fixes; the parity tests hold what comes out.
-        warnings.simplefilter("ignore")
-        from optimum import intel
+    from optimum import intel
 
-        exporter = getattr(intel, kind.optimum)
-        with _walked_once():
-            model = exporter.from_pretrained(source, export=True, compile=False, load_in_8bit=False)
-            model.save_pretrained(target)
+    exporter = getattr(intel, kind.optimum)
+    model = exporter.from_pretrained(source, export=True, compile=False, load_in_8bit=False)
+    model.save_pretrained(target)
 
 
 @contextmanager
@@ -101,7 +105,7 @@ def _key(spec: ModelSpec, source: Source, kind: Kind) -> str:
             (str(path.relative_to(source.folder)), path.stat().st_size, path.stat().st_mtime_ns)
             for path in files
         ],
-        "class": kind.optimum,
+        "class": kind.optimum or kind.transformers,
         "exporters": {name: version(name) for name in _EXPORTERS},
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

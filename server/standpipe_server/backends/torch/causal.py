@@ -86,8 +86,7 @@ def engine(model: Any, reader: CausalReader, spec: ModelSpec) -> CheckingEngine:
         reader: Of the model.
         spec: Settled.
     """
-    vocabulary = model.config.get_text_config().vocab_size
-    plain = PlainEngine(model, reader, Constraints(reader.tokenizer, vocabulary, reader.ends))
+    plain = plain_engine(model, reader)
     if model.device.type not in _CONTINUOUS:
         return plain
     try:
@@ -95,6 +94,12 @@ def engine(model: Any, reader: CausalReader, spec: ModelSpec) -> CheckingEngine:
     except Exception as error:  # whatever the library doesn't know of a model
         log.warning("model %s writes its texts one after the other: %s", spec.name, error)
         return plain
+
+
+def plain_engine(model: Any, reader: CausalReader) -> PlainEngine:
+    """Plain ``generate``, which can do anything."""
+    vocabulary = model.config.get_text_config().vocab_size
+    return PlainEngine(model, reader, Constraints(reader.tokenizer, vocabulary, reader.ends))
 
 
 def twin(model: Any) -> Any:

@@ -84,7 +84,7 @@ class PlainEngine:
             form = _Form(self._constraints.matcher(job.writing.constraint), len(job.ids))
             options["logits_processor"] = [form]
         ids = torch.tensor([job.ids], device=self._model.device)
-        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), **self._beside(job)}
         draws = bool(self._option(job, "do_sample"))
         with drawing(draws, job.writing.generation.seed), torch.inference_mode():
             if (self._option(job, "num_beams") or 1) > 1:
@@ -105,16 +105,23 @@ class PlainEngine:
         end = next((place for place, token in enumerate(written) if token in self._ends), None)
         if end is not None:
             written = written[: end + 1]
-        logprobs = self._logprobs(job.ids, written) if job.writing.logprobs else []
+        logprobs = self._logprobs(job, written) if job.writing.logprobs else []
         return ticket, writer.last(written, logprobs, "length" if end is None else "stop")
 
-    def _logprobs(self, prompt: list[int], written: list[int]) -> list[float]:
+    def _beside(self, job: Job) -> dict[str, torch.Tensor]:
+        """What the model reads beside tokens, as it wants it."""
+        return {
+            name: value.to(self._model.device, self._model.dtype if value.is_floating_point() else None)
+            for name, value in job.inputs.items()
+        }
+
+    def _logprobs(self, job: Job, written: list[int]) -> list[float]:
         """Of a text that is there already, in one pass more: beams come and go while they are written."""
         options: dict[str, Any] = {}
         if "logits_to_keep" in inspect.signature(self._model.forward).parameters:
             options["logits_to_keep"] = len(written) + 1
-        ids = torch.tensor([prompt + written], device=self._model.device)
-        logits = self._model(input_ids=ids, **options).logits[0, -len(written) - 1 : -1]
+        ids = torch.tensor([job.ids + written], device=self._model.device)
+        logits = self._model(input_ids=ids, **options, **self._beside(job)).logits[0, -len(written) - 1 : -1]
         return _chosen(logits, written)
 
     def _option(self, job: Job, name: str) -> Any:

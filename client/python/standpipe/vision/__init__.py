@@ -1,0 +1,1 @@
+"""VisionService, for both clients: options, requests, results, and every RPC as a value."""
