@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import tiny_audio
 import tiny_vision
 from parity.cases import ON_OPENVINO, TINY
+from parity.library import auto, pipe
 from servers import Starting
 from standpipe_bench.server_process import ServerProcess
 from standpipe_server import demo_models
@@ -96,6 +98,15 @@ _MAKERS: dict[str, Callable[[Path], Path]] = {
     **_OF_IMAGES,
     **_OF_SOUNDS,
 }
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _library_goes_when_its_tests_are_done() -> Iterator[None]:
+    """Else all tests that follow have gigabytes of models beside them."""
+    yield
+    for kept in (pipe, auto):
+        kept.cache_clear()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -61,10 +61,12 @@ def buf_curl(server: ServerProcess, rpc: str, request: str) -> subprocess.Comple
     "example", sorted(Path("protos/examples").glob("*.json")), ids=lambda path: path.stem
 )
 def test_buf_curl_calls_every_example_through_reflection(tiny_server: ServerProcess, example: Path) -> None:
-    request = json.loads(example.read_text(encoding="utf-8"))
-    if request.get("model"):
-        request["model"] = "tiny"
-    ended = buf_curl(tiny_server, example.stem, json.dumps(request))
+    read = json.loads(example.read_text(encoding="utf-8"))
+    requests = read if isinstance(read, list) else [read]  # a list: the messages of a stream
+    for request in requests:
+        if request.get("model"):
+            request["model"] = "tiny"
+    ended = buf_curl(tiny_server, example.stem, "\n".join(map(json.dumps, requests)))
     if example.stem in ANSWERED:
         assert (0, "") == (ended.returncode, ended.stderr)
         assert json.loads(ended.stdout)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(which("espeak-ng") is None, reason="the voice ne
 SENTENCES = [
     "The quick brown fox jumps over the lazy dog.",
     "It was the best of times, it was the worst of times.",
-    "Water comes up through the pipe when the valve is opened.",
+    "Water stands ready in the pipe.",
 ]
 
 

@@ -414,3 +414,15 @@ def test_what_a_model_wrote_wrong_is_not_written() -> None:
 def test_a_rate_that_no_one_can_write_is_refused() -> None:
     with pytest.raises(ValueError, match="192000"):
         encode_audio(np.zeros(10, np.float32), 200_001, "ogg")
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "pcm16"])
+def test_two_channels_are_written_side_by_side(kind: AudioFormat) -> None:
+    left, right = (tone(pitch, 16000, 0.1)[:, 0] for pitch in (440.0, 220.0))
+    content = encode_audio(np.stack([left, right]), 16000, kind)
+    found = (
+        np.frombuffer(content, "<i2").reshape(-1, 2) / 32768
+        if kind == "pcm16"
+        else soundfile.read(BytesIO(content))[0]
+    )
+    assert np.abs(found - np.stack([left, right], 1)).max() < 1e-4

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from engine_fakes import Rig, let_tasks_run, replies, reply
 
+from standpipe_server.engine.batcher import Answer, merged
 from standpipe_server.engine.queue import BatchLimits
 from standpipe_server.errors import DeadlinePassedError, DrainingError, OverloadedError
 
@@ -127,6 +128,28 @@ async def test_draining_answers_everything_accepted_and_takes_nothing_new() -> N
     await drained
     assert [replies("a"), replies("b")] == [(await running).outputs, (await waiting).outputs]
     assert [("a",), ("b",)] == rig.started
+
+
+async def test_draining_waits_for_a_caller_whose_answer_is_made_by_several_calls() -> None:
+    rig = Rig()
+    with rig.batcher.accepted():
+        drained = asyncio.create_task(rig.batcher.drain())
+        await let_tasks_run()
+        further = asyncio.create_task(
+            rig.batcher.submit(["a"], key="k", costs=[1], timeout=None, accepted=True)
+        )
+        await let_tasks_run()
+        rig.worker.finish()
+        assert replies("a") == (await further).outputs
+        assert not drained.done()
+    await drained
+    with pytest.raises(DrainingError), rig.batcher.accepted():
+        pytest.fail("nothing new is taken")
+
+
+def test_what_became_of_several_calls_is_told_as_of_one() -> None:
+    one, other = Answer[str](["a"], 3, 0.5, 2.0), Answer[str](["b"], 1, 0.7, 1.0)
+    assert Answer([], 3, 0.7, 3.0) == merged([one, other])
 
 
 async def test_draining_ends_at_once_where_nothing_was_accepted() -> None:

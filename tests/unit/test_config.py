@@ -101,7 +101,10 @@ def test_limits_reach_the_wire() -> None:
         "--default-timeout",
         "9",
     ]
-    assert RpcLimits(InputLimits(7, 8, 5, 6, 10), 2048, 9.0) == load_settings(flags).rpc_limits()
+    assert (
+        RpcLimits(InputLimits(7, 8, 5, 6, 10, max_message_bytes=2048), 2048, 9.0)
+        == load_settings(flags).rpc_limits()
+    )
 
 
 def test_the_model_flag_may_be_repeated() -> None:

@@ -130,6 +130,11 @@ class File:
 
     name: str
 
+    max_pixels = 100
+
+    def pixels(self) -> int:
+        return 30
+
     def open(self) -> str:
         if self.name == "broken":
             raise InvalidInputError("broken")

@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.message import Message
 from task_cases import decoded, encoded, exceeded, parameters_of, refusal, task_of
 
-from media_files import films, picture, pictures
+from media_files import films, picture, pictures, saved
 from standpipe.v1 import common_pb2, vision_pb2
 from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Output, Written
@@ -199,7 +199,6 @@ def test_each_field_reaches_the_parameters(request_: Message, parameters: object
         (Segment(overlap_mask_area_threshold=-1), "overlap_mask_area_threshold"),
         (Masks(points_per_crop=0), "points_per_crop"),
         (Masks(points_per_crop=129), "points_per_crop"),
-        (Masks(crops_n_layers=5), "crops_n_layers"),
         (Masks(pred_iou_thresh=NAN), "pred_iou_thresh"),
         (Masks(crops_nms_thresh=1.5), "crops_nms_thresh"),
         (Masks(mask_format=UNKNOWN), "mask_format"),
@@ -372,3 +371,13 @@ def test_a_fresh_model_sees_a_small_picture_alone_and_among_others() -> None:
     assert [1, 4, 1] == [len(batch) for batch in batches]
     image = batches[0][0].input.open()
     assert ("RGB", (64, 48)) == (image.mode, image.size)
+
+
+def test_depths_that_no_message_could_hold_are_refused_before_they_are_made() -> None:
+    file = common_pb2.Image(content=saved(picture(64, 64), "PNG"))
+    request = Depth(images=[file] * 3)
+    limits = InputLimits(max_message_bytes=3 * 64 * 64 * 4)
+    assert 3 == len(decoded(request, limits))
+    assert ("images", "max_message_bytes", "49151") == exceeded(
+        request, InputLimits(max_message_bytes=3 * 64 * 64 * 4 - 1)
+    )

@@ -202,3 +202,24 @@ async def test_the_time_of_fetching_is_taken_off_the_callers(remaining: float | 
     left = await handling.complete(vision_pb2.ClassifyImageRequest(images=[Image(uri="a")]), remaining)
     assert [timeout] == slow.timeouts
     assert 0 < left <= timeout - 0.049
+
+
+async def test_addresses_are_counted_over_the_whole_request() -> None:
+    library = Library()
+    parts = [common_pb2.ContentPart(image=Image(uri="a"))] * 3
+    messages = [common_pb2.ChatMessage(role="user", parts=parts)] * 3
+    with pytest.raises(LimitExceededError, match="addresses in one call exceed the limit max_items = 8"):
+        await filled(generation_pb2.ChatRequest(messages=messages), library, InputLimits(max_items=8))
+    assert [] == library.asked
+
+
+async def test_one_request_fetches_a_few_at_a_time() -> None:
+    stuck = asyncio.Event()
+    library = Library({str(index): stuck for index in range(9)})
+    images = [Image(uri=str(index)) for index in range(9)]
+    filling = asyncio.create_task(filled(vision_pb2.ClassifyImageRequest(images=images), library))
+    await library.began.wait()
+    await asyncio.sleep(0)
+    assert ["0", "1", "2", "3"] == [uri for uri, _, _ in library.asked]
+    stuck.set()
+    assert 9 == len((await filling).images)

@@ -25,6 +25,13 @@ def sound(seconds: float) -> Request:
     return Request(audio=np.zeros(int(seconds * 16000), "<i2").tobytes())
 
 
+def give(live: TranscriptionSession, seconds: float) -> None:
+    """Sound in pieces of twenty seconds at most."""
+    while seconds > 0:
+        live.add(sound(min(seconds, 20)))
+        seconds -= 20
+
+
 def heard(*parts: tuple[str, float, float], duration: float) -> Output:
     text = " ".join(word for word, _, _ in parts)
     return Output(Heard(text, tuple(Part(*part) for part in parts), duration))
@@ -57,7 +64,7 @@ def test_each_second_of_sound_what_is_heard_so_far_is_told() -> None:
 
 def test_nothing_is_told_before_it_is_settled_where_nobody_wants_it() -> None:
     live = session(interim_results=False)
-    live.add(sound(20))
+    give(live, 20)
     assert asked(live) is None
     live.end()
     assert 20 == asked(live)
@@ -79,7 +86,7 @@ def test_the_end_settles_everything_and_gives_the_whole() -> None:
 
 def test_a_window_settles_all_segments_but_the_last_which_begins_the_next() -> None:
     live = session(interim_results=False)
-    live.add(sound(45))
+    give(live, 45)
     assert 30 == asked(live)
     messages = live.take(heard(("one.", 0, 12), ("two.", 12, 25), ("thr", 25, 30), duration=30))
     assert [("segment", "one."), ("segment", "two.")] == told(messages)
@@ -95,16 +102,27 @@ def test_a_window_that_has_no_times_to_go_on_from_is_left_behind(
     parts: tuple[tuple[str, float, float], ...],
 ) -> None:
     live = session(interim_results=False)
-    live.add(sound(40))
+    give(live, 40)
     assert 30 == asked(live)
     live.take(heard(*parts, duration=30))
     live.end()
     assert 10 == asked(live)
 
 
+def test_a_long_last_segment_of_a_window_is_told_where_the_times_do_not_say_from_where_on_to_read() -> None:
+    """A first segment too short to go on from: all is settled, and nothing lost."""
+    live = session(interim_results=False)
+    give(live, 40)
+    assert 30 == asked(live)
+    messages = live.take(heard(("Hi.", 0, 0.8), ("a long one", 0.8, 28), duration=30))
+    assert [("segment", "Hi."), ("segment", "a long one")] == told(messages)
+    live.end()
+    assert 10 == asked(live)
+
+
 def test_something_is_left_to_be_asked_about_at_the_end() -> None:
     live = session(interim_results=False)
-    live.add(sound(30))
+    give(live, 30)
     assert asked(live) is None
     live.end()
     assert 30 == asked(live)
@@ -119,9 +137,9 @@ def test_two_channels_at_another_rate_are_one_at_the_model_s() -> None:
 
 def test_a_caller_who_is_faster_than_the_model_is_held_up() -> None:
     live = session(interim_results=False)
-    live.add(sound(50))
+    give(live, 50)
     assert not live.full
-    live.add(sound(20))
+    give(live, 20)
     assert live.full
 
 
@@ -154,7 +172,12 @@ def test_half_a_sample_and_no_sound_at_all_are_refused() -> None:
         session().add(Request(audio=b"abc"))
     with pytest.raises(InvalidInputError) as nothing:
         session().end()
-    assert ["audio", "audio"] == [odd.value.field, nothing.value.field]
+    with pytest.raises(InvalidInputError, match="the piece is empty") as empty:
+        session().add(Request(audio=b""))
+    with pytest.raises(LimitExceededError, match="piece_bytes = 1048576") as large:
+        session().add(sound(33))
+    fields = [error.value.field for error in (odd, nothing, empty, large)]
+    assert ["audio"] * 4 == fields
 
 
 def test_too_long_a_sound_is_refused_with_the_limit() -> None:

@@ -13,6 +13,7 @@ from standpipe_server.backends.causal import CausalReader
 from standpipe_server.backends.engines import Job
 from standpipe_server.backends.sources import Source
 from standpipe_server.errors import InvalidInputError
+from standpipe_server.media.images import TOGETHER, check_together
 from standpipe_server.programs import CausalPrompt, Writing
 
 # Of what a processor makes, these are the prompt's own.
@@ -39,6 +40,7 @@ class ImageCausalReader(CausalReader):
     def job(self, prompt: CausalPrompt, writing: Writing) -> Job:
         if not prompt.images:
             return super().job(prompt, writing)
+        check_together(prompt.images, TOGETHER * prompt.images[0].max_pixels)
         images = [image.open() for image in prompt.images]
         # As the library has it: a template that begins a text itself needs no token for that.
         begun = bool(self.tokenizer.bos_token) and prompt.text.startswith(self.tokenizer.bos_token)

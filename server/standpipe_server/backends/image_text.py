@@ -5,7 +5,7 @@ Not aware of tasks: a head says what is read, and what is made of what comes out
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,9 @@ class ImageTextRunner:
         self._heads = heads
 
     def run(self, calls: Sequence[Call], *, alone: bool) -> Sequence[Outcome]:
+        return [outcome for part in _parts(calls) for outcome in self._run(part)]
+
+    def _run(self, calls: Sequence[Call]) -> Sequence[Outcome]:
         outcomes: dict[int, Outcome] = {}
         images: dict[int, Any] = {}
         for index, call in enumerate(calls):
@@ -117,3 +120,18 @@ class ImageTextRunner:
             answers = head.answers([calls[index] for index in images], list(images.values()))
             outcomes |= dict(zip(images, answers, strict=True))
         return [outcomes[index] for index in range(len(calls))]
+
+
+def _parts(calls: Sequence[Call]) -> Iterator[list[Call]]:
+    """A batch, cut so that what is decoded together has no more pixels than one image may have."""
+    part: list[Call] = []
+    held = 0
+    for call in calls:
+        pixels = call.input.image.pixels()
+        if part and held + pixels > call.input.image.max_pixels:
+            yield part
+            part, held = [], 0
+        part.append(call)
+        held += pixels
+    if part:
+        yield part

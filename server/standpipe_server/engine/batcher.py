@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -90,6 +91,20 @@ class Answer(Generic[O]):
     cached_tokens: int | None = None
 
 
+def merged(answers: Sequence[Answer[O]]) -> Answer[O]:
+    """What became of calls that were made one after the other for one caller.
+
+    Args:
+        answers: At least one; outputs aren't kept.
+    """
+    return Answer(
+        [],
+        batch_size=max(answer.batch_size for answer in answers),
+        queue_seconds=max(answer.queue_seconds for answer in answers),
+        compute_seconds=sum(answer.compute_seconds for answer in answers),
+    )
+
+
 class _Pending(Request, Generic[O]):
     """A request with somebody waiting for it."""
 
@@ -132,7 +147,13 @@ class Batcher(Generic[C, O]):
         self._seconds_per_item = 0.0
 
     async def submit(
-        self, calls: Sequence[C], *, key: Hashable, costs: Sequence[int], timeout: float | None
+        self,
+        calls: Sequence[C],
+        *,
+        key: Hashable,
+        costs: Sequence[int],
+        timeout: float | None,
+        accepted: bool = False,
     ) -> Answer[O]:
         """Run calls, in batches with others of an equal key, and wait for all their outputs.
 
@@ -143,6 +164,7 @@ class Batcher(Generic[C, O]):
             key: Calls run together only where their keys are equal.
             costs: One per call, such as its tokens.
             timeout: Seconds until the caller waits no longer; None for no end.
+            accepted: They are some of a caller's who was accepted before.
 
         Raises:
             OverloadedError: The queue is full.
@@ -150,6 +172,8 @@ class Batcher(Generic[C, O]):
             DrainingError: Nothing new is taken.
             CallFailedError: A call failed; those of the same request that still wait are dropped.
         """
+        if self._draining and not accepted:
+            raise DrainingError("the server is shutting down", retry_after=1.0)
         request = self._accept(calls, key, costs, timeout)
         expire = partial(self._expire, request)
         timer = None if request.deadline is None else self._clock.call_at(request.deadline, expire)
@@ -160,15 +184,33 @@ class Batcher(Generic[C, O]):
             if timer is not None:
                 timer.cancel()
             self._queue.remove(request)
-            self._accepted -= 1
-            if self._draining and not self._accepted:
-                self._drained.set()
+            self._left()
+
+    @contextmanager
+    def accepted(self) -> Iterator[None]:
+        """Hold the door open for a caller whose answer is made by several calls, one after the other.
+
+        Raises:
+            DrainingError: Nothing new is taken.
+        """
+        if self._draining:
+            raise DrainingError("the server is shutting down", retry_after=1.0)
+        self._accepted += 1
+        try:
+            yield
+        finally:
+            self._left()
 
     async def drain(self) -> None:
         """Take nothing new, and return when everything accepted is answered."""
         self._draining = True
         if self._accepted:
             await self._drained.wait()
+
+    def _left(self) -> None:
+        self._accepted -= 1
+        if self._draining and not self._accepted:
+            self._drained.set()
 
     def close(self) -> None:
         """Close the workers."""
@@ -181,8 +223,6 @@ class Batcher(Generic[C, O]):
         if not calls:
             raise ValueError("no calls")
         now = self._clock.time()
-        if self._draining:
-            raise DrainingError("the server is shutting down", retry_after=1.0)
         if timeout is not None and timeout <= 0:
             raise DeadlinePassedError("the deadline had passed when the call arrived")
         deadline = None if timeout is None else now + timeout

@@ -61,6 +61,16 @@ class Served:
             raise ModelNotFoundError("the model has no tokenizer of texts")
         return self.tokenizer
 
+    def queue(self) -> Batcher[Call, Output]:
+        """What answers its calls one by one, for whoever makes several of them.
+
+        Raises:
+            ModelNotFoundError: It writes token by token.
+        """
+        if not isinstance(self.batcher, Batcher):
+            raise ModelNotFoundError("the model writes token by token, which isn't asked piece by piece")
+        return self.batcher
+
     def streams(self) -> Streams:
         """What answers its calls while it writes.
 

@@ -211,7 +211,7 @@ def raw_samples(chunk: bytes, encoding: RawEncoding, channels: int, field: str) 
 
 
 def encode_audio(samples: NDArray[np.float32], rate: int, kind: AudioFormat) -> bytes:
-    """Samples of one channel as a file, or raw; what is louder than 1 is cut.
+    """Samples (n,), or (channels, n), as a file, or raw, channels interleaved; what is louder than 1 is cut.
 
     Raises:
         ModelFailedError: One isn't a number: a model wrote it.
@@ -222,12 +222,13 @@ def encode_audio(samples: NDArray[np.float32], rate: int, kind: AudioFormat) -> 
     if not np.isfinite(samples).all():
         raise ModelFailedError("the model wrote samples that aren't numbers")
     # What 16 bits held before comes out of it unchanged.
-    numbers: NDArray[np.int16] = np.rint(np.clip(samples, -1, 1) * 32768).clip(max=32767).astype("<i2")
+    frames = np.atleast_2d(samples).T
+    numbers: NDArray[np.int16] = np.rint(np.clip(frames, -1, 1) * 32768).clip(max=32767).astype("<i2")
     if kind == "pcm16":
         return numbers.tobytes()
     content = BytesIO()
     coding = "VORBIS" if kind == "ogg" else "PCM_16"
-    with soundfile.SoundFile(content, "w", rate, 1, coding, format=kind.upper()) as file:
+    with soundfile.SoundFile(content, "w", rate, numbers.shape[1], coding, format=kind.upper()) as file:
         for place in range(0, len(numbers), _WRITTEN):
             file.write(numbers[place : place + _WRITTEN])
     return content.getvalue()

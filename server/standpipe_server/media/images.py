@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
@@ -26,6 +27,9 @@ Image.MAX_IMAGE_PIXELS = None
 ImageFile.LOAD_TRUNCATED_IMAGES = False
 # What it finds strange in a file is the caller's affair; kept apart by their words, warnings would pile up.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\b")
+
+TOGETHER = 4
+"""Times as many pixels as one image may have may be decoded at once."""
 
 MIN_SIDE = 2
 """Pixels a side, at least: of a single one there is nothing to see, and some models divide by nought."""
@@ -87,6 +91,18 @@ class EncodedImage:
     kind: str
     max_pixels: int
     field: str
+
+    def pixels(self) -> int:
+        """How many it has, as its header says; 0 where that can't be read.
+
+        A few kilobytes may hold as many as may be: those of several files are counted before any is decoded.
+        """
+        try:
+            with Image.open(BytesIO(self.content), formats=(self.kind,)) as image:
+                return image.width * image.height
+        # What is wrong with it is said when it is opened.
+        except Exception:
+            return 0
 
     def open(self) -> Image.Image:
         """Its pixels: RGB, upright, without transparency.
@@ -201,6 +217,24 @@ def _check_jpeg(content: bytes) -> None:
             raise ValueError(f"it has more than {_MAX_SCANS} scans")
         place = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
     raise ValueError(f"it has more than {_MAX_SEGMENTS} segments")
+
+
+def check_together(images: Iterable[EncodedImage], max_pixels: int) -> None:
+    """Refuse images that are decoded together and have more pixels than that.
+
+    Raises:
+        LimitExceededError: Naming the field of the one that is too much.
+    """
+    total = 0
+    for image in images:
+        total += image.pixels()
+        if total > max_pixels:
+            raise LimitExceededError(
+                f"{total} pixels together exceed the limit max_pixels × {TOGETHER} = {max_pixels}",
+                image.field,
+                limit="max_pixels",
+                value=str(max_pixels // TOGETHER),
+            )
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from standpipe_server.engine.registry import Registry
-from standpipe_server.errors import InvalidInputError
+from standpipe_server.errors import DeadlinePassedError, InvalidInputError
 from standpipe_server.rpc.media import Fetcher, fetch_media
+from standpipe_server.rpc.status import Context
 from standpipe_server.tasks import InputLimits
 
 T = TypeVar("T")
@@ -38,6 +39,23 @@ class Handling:
     default_timeout: float
     fetcher: Fetcher
     readers: ThreadPoolExecutor
+
+    def left(self, context: Context) -> float:
+        """Seconds for one of a caller's calls."""
+        remaining = context.time_remaining()
+        return self.default_timeout if remaining is None else min(self.default_timeout, remaining)
+
+    async def soon(self, awaited: Awaitable[T], what: str) -> T:
+        """What is awaited of a caller, if it comes in time: nobody waits for ever for one who does nothing.
+
+        Raises:
+            DeadlinePassedError: It doesn't.
+        """
+        try:
+            async with asyncio.timeout(self.default_timeout):
+                return await awaited
+        except TimeoutError:
+            raise DeadlinePassedError(f"nothing {what} for {self.default_timeout:g} seconds") from None
 
     async def parsed(self, kind: type[Message], data: bytes) -> Any:
         """Bytes to a message; a large one on another thread.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
-from standpipe_server.engine.batcher import CallFailedError
-from standpipe_server.engine.registry import Served
-from standpipe_server.errors import DeadlinePassedError
-from standpipe_server.rpc.handling import Handling, parse
+from standpipe_server.engine.batcher import Answer, Batcher, CallFailedError, merged
+from standpipe_server.interfaces import Call, Output
+from standpipe_server.rpc.handling import Handling
 from standpipe_server.rpc.metadata import fill
 from standpipe_server.rpc.status import Context, abort, failure
 from standpipe_server.tasks import LiveTask, Session
@@ -35,78 +33,99 @@ class LiveCalls:
             raise
 
     async def _answer(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        first = parse(self._task.request, await self._soon(anext(requests, b"")))
-        model = self._handling.registry.find(self._task.task.model_task, first.model)
+        handling = self._handling
+        data = await handling.soon(anext(requests, b""), "came")
+        first = await handling.parsed(self._task.request, data)
+        model = handling.registry.find(self._task.task.model_task, first.model)
         served = model.ready()
-        session = self._task.session(first, self._handling.limits)
-        news = asyncio.Event()
-        room = asyncio.Event()
-        reading = asyncio.create_task(self._read(requests, session, news, room))
+        queue = served.queue()
+        session = self._task.session(first, handling.limits)
+        line = _Line(requests, self._task, session, handling)
+        answers: list[Answer[Output]] = []
         try:
-            while not session.done:
-                call = session.next()
-                if call is None:
-                    await self._wait(news, reading)
-                    continue
-                messages, answer, tokens = await self._ask(call, session, served, context)
-                if not session.full:
-                    room.set()
-                if session.done:
-                    fill(messages[-1].metadata, model.spec.name, served.info, answer, tokens)
-                for message in messages:
-                    await context.write(message.SerializeToString())
+            with queue.accepted():
+                while not session.done:
+                    call = session.next()
+                    if call is None:
+                        await handling.soon(line.more(), "came")
+                        continue
+                    answers.append(await self._ask(call, queue, context))
+                    messages = session.take(answers[-1].outputs[0])
+                    line.look()
+                    if session.done:
+                        tokens = sum(answer.outputs[0].tokens for answer in answers)
+                        fill(messages[-1].metadata, model.spec.name, served.info, merged(answers), tokens)
+                    for message in messages:
+                        await handling.soon(context.write(message.SerializeToString()), "read")
         finally:
-            reading.cancel()
+            await line.close()
 
-    async def _read(
-        self, requests: AsyncIterator[bytes], session: Session, news: asyncio.Event, room: asyncio.Event
-    ) -> None:
-        async for data in requests:
-            session.add(parse(self._task.request, data))
-            news.set()
-            while session.full:
-                room.clear()
-                await room.wait()
-        session.end()
-        news.set()
-
-    async def _wait(self, news: asyncio.Event, reading: asyncio.Task[None]) -> None:
-        """Until more has come, or the reader failed."""
-        waiting = asyncio.create_task(news.wait())
-        try:
-            await self._soon(asyncio.wait({waiting, reading}, return_when=asyncio.FIRST_COMPLETED))
-        finally:
-            waiting.cancel()
-        news.clear()
-        if reading.done():
-            reading.result()
-
-    async def _soon(self, awaited: Any) -> Any:
-        """What is awaited, if it comes in time: nobody waits for ever for a caller who says nothing.
-
-        Raises:
-            DeadlinePassedError: It doesn't.
-        """
-        try:
-            async with asyncio.timeout(self._handling.default_timeout):
-                return await awaited
-        except TimeoutError:
-            raise DeadlinePassedError(
-                f"nothing came for {self._handling.default_timeout:g} seconds"
-            ) from None
-
-    async def _ask(self, call: Any, session: Session, served: Served, context: Context) -> Any:
+    async def _ask(self, call: Call, queue: Batcher[Call, Output], context: Context) -> Answer[Output]:
         task = self._task.task
-        remaining = context.time_remaining()
-        timeout = self._handling.default_timeout
         try:
-            answer = await served.batcher.submit(
+            return await queue.submit(
                 [call],
                 key=task.key(call),
                 costs=[task.cost(call)],
-                timeout=timeout if remaining is None else min(timeout, remaining),
+                timeout=self._handling.left(context),
+                accepted=True,
             )
         except CallFailedError as error:
             raise failure(error, call.field) from error
-        (output,) = answer.outputs
-        return session.take(output), answer, output.tokens
+
+
+class _Line:
+    """Takes messages into a session as they come, while that has room for them.
+
+    Args:
+        requests: Further messages.
+        task: What they are for.
+        session: Takes them in.
+        handling: What all handlers share.
+    """
+
+    def __init__(
+        self, requests: AsyncIterator[bytes], task: LiveTask, session: Session, handling: Handling
+    ) -> None:
+        self._requests = requests
+        self._task = task
+        self._session = session
+        self._handling = handling
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
+
+    async def more(self) -> None:
+        """Return when more has come, or the end.
+
+        Raises:
+            InvalidInputError: What came is at fault.
+        """
+        news = asyncio.create_task(self._news.wait())
+        try:
+            await asyncio.wait({news, self._reading}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            news.cancel()
+        self._news.clear()
+        if self._reading.done():
+            self._reading.result()
+
+    def look(self) -> None:
+        """See whether there is room again."""
+        if not self._session.full:
+            self._room.set()
+
+    async def close(self) -> None:
+        """Read no more."""
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+
+    async def _read(self) -> None:
+        async for data in self._requests:
+            self._session.add(await self._handling.parsed(self._task.request, data))
+            self._news.set()
+            while self._session.full:
+                self._room.clear()
+                await self._room.wait()
+        self._session.end()
+        self._news.set()

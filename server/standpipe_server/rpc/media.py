@@ -7,8 +7,10 @@ Which fields hold media is read off the descriptors: a message with a oneof ``so
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from typing import Any, Protocol
 
 from google.protobuf.descriptor import Descriptor
@@ -20,6 +22,8 @@ from standpipe_server.tasks.base import check_limit
 
 # Files of one request together, in files of the greatest size: addresses are short, and what is there isn't.
 _FILES = 8
+# Of one request: the rest are for others.
+_SIDE_BY_SIDE = 4
 
 
 class Fetcher(Protocol):
@@ -47,9 +51,10 @@ async def fetch_media(request: Message, fetcher: Fetcher, timeout: float, limits
     Raises:
         LimitExceededError: There are too many, or they hold too much together.
     """
-    named = list(_named(request, "", limits)) if holds_media(request.DESCRIPTOR) else []
-    if not named:
+    if not holds_media(request.DESCRIPTOR):
         return
+    named = deque(islice(_named(request, "", limits), limits.max_items + 1))
+    check_limit(len(named), "uri", "max_items", limits.max_items, "addresses in one call")
     most = _FILES * limits.max_media_bytes
     held = 0
 
@@ -67,10 +72,14 @@ async def fetch_media(request: Message, fetcher: Fetcher, timeout: float, limits
             )
         media.content = file
 
+    async def work() -> None:
+        while named:
+            await fill(*named.popleft())
+
     try:
         async with asyncio.TaskGroup() as group:
-            for media, field in named:
-                group.create_task(fill(media, field))
+            for _ in range(min(_SIDE_BY_SIDE, len(named))):
+                group.create_task(work())
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from standpipe_server.engine.batcher import CallFailedError
+from standpipe_server.engine.batcher import Answer, CallFailedError, merged
+from standpipe_server.interfaces import Output
 from standpipe_server.rpc.handling import Handling
 from standpipe_server.rpc.metadata import fill
 from standpipe_server.rpc.status import Context, abort, failure
 from standpipe_server.tasks import PieceTask
+from standpipe_server.tasks.base import check_limit
 
 
 class PieceCalls:
@@ -31,26 +33,32 @@ class PieceCalls:
             raise
 
     async def _answer(self, data: bytes, context: Context) -> None:
-        task = self._task.task
-        request = await self._handling.parsed(self._task.request, data)
-        model = self._handling.registry.find(task.model_task, request.model)
+        task, handling = self._task.task, self._handling
+        request = await handling.parsed(self._task.request, data)
+        model = handling.registry.find(task.model_task, request.model)
         served = model.ready()
-        calls = await self._handling.decoded(self._task.decode, request)
-        outputs: list[Any] = []
-        answer = None
-        for call in calls:
-            remaining = context.time_remaining()
-            timeout = self._handling.default_timeout if remaining is None else remaining
-            try:
-                answer = await served.batcher.submit(
-                    [call], key=task.key(call), costs=[task.cost(call)], timeout=timeout
-                )
-            except CallFailedError as error:
-                raise failure(error, call.field) from error
-            outputs += answer.outputs
-            await context.write(self._task.piece(call, outputs[-1]).SerializeToString())
-        end: Any = self._task.end(outputs)
-        if answer is not None:
+        queue = served.queue()
+        calls = await handling.decoded(self._task.decode, request)
+        check_limit(len(calls), calls[0].field, "max_items", handling.limits.max_items, "pieces")
+        answers: list[Answer[Output]] = []
+        with queue.accepted():
+            for call in calls:
+                try:
+                    answers.append(
+                        await queue.submit(
+                            [call],
+                            key=task.key(call),
+                            costs=[task.cost(call)],
+                            timeout=handling.left(context),
+                            accepted=True,
+                        )
+                    )
+                except CallFailedError as error:
+                    raise failure(error, call.field) from error
+                piece = self._task.piece(call, answers[-1].outputs[0])
+                await handling.soon(context.write(piece.SerializeToString()), "read")
+            outputs = [answer.outputs[0] for answer in answers]
+            end: Any = self._task.end(outputs)
             tokens = sum(output.tokens for output in outputs)
-            fill(end.metadata, model.spec.name, served.info, answer, tokens)
-        await context.write(end.SerializeToString())
+            fill(end.metadata, model.spec.name, served.info, merged(answers), tokens)
+            await handling.soon(context.write(end.SerializeToString()), "read")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from google.protobuf.message import Message
+
 from standpipe_server.engine.batcher import CallFailedError
 from standpipe_server.rpc.handling import Handling
 from standpipe_server.rpc.metadata import fill
@@ -44,8 +46,15 @@ class TaskCalls:
             )
         except CallFailedError as error:
             raise failure(error, calls[error.index].field) from error
-        response: Any = task.encode(answer.outputs, request)
-        tokens = sum(output.tokens for output in answer.outputs)
-        fill(response.metadata, model.spec.name, served.info, answer, tokens)
-        answered: bytes = response.SerializeToString()
-        return answered
+        values = [output.value for output in answer.outputs]
+        # What the model's thread made ready to send may be large: masks, depth, sounds.
+        size = sum(value.ByteSize() for value in values if isinstance(value, Message))
+
+        def encoded() -> bytes:
+            response: Any = task.encode(answer.outputs, request)
+            tokens = sum(output.tokens for output in answer.outputs)
+            fill(response.metadata, model.spec.name, served.info, answer, tokens)
+            whole: bytes = response.SerializeToString()
+            return whole
+
+        return await self._handling.aside(size, encoded)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from standpipe.v1 import audio_pb2, common_pb2
-from standpipe_server.errors import InvalidInputError
+from standpipe_server.errors import InvalidInputError, LimitExceededError
 from standpipe_server.interfaces import Call
 from standpipe_server.media.audio import (
     AudioFileLimits,
@@ -19,6 +19,9 @@ from standpipe_server.media.audio import (
 )
 from standpipe_server.programs import Floats
 from standpipe_server.tasks.base import InputLimits, check_count
+
+MOST_SECONDS = 120
+"""That are read in one go: what a model takes for that grows with them, or with their square."""
 
 _SHORT = 0.1
 """Seconds that some models' windows don't fit in."""
@@ -49,6 +52,20 @@ def audio_calls(audios: Sequence[common_pb2.Audio], parameters: Hashable, limits
 def audio_cost(call: Call) -> int:
     """One: how long a sound is, only decoding tells."""
     return 1
+
+
+def check_length(samples: Floats, rate: int) -> None:
+    """Refuse a sound that a model which reads it in one go couldn't hold.
+
+    Raises:
+        LimitExceededError: It is too long, naming the limit.
+    """
+    if len(samples) > MOST_SECONDS * rate:
+        raise LimitExceededError(
+            f"{len(samples) / rate:.0f} seconds exceed the {MOST_SECONDS} that the model reads in one go",
+            limit="seconds_in_one_go",
+            value=str(MOST_SECONDS),
+        )
 
 
 @contextmanager

@@ -42,6 +42,7 @@ class InputLimits:
         max_seconds: Of one sound.
         max_channels: Of one sound.
         max_sample_rate: Of one sound.
+        max_message_bytes: Of one message, the answer's too.
     """
 
     max_items: int = 1024
@@ -55,6 +56,7 @@ class InputLimits:
     max_seconds: float = 3600.0
     max_channels: int = 2
     max_sample_rate: int = 192_000
+    max_message_bytes: int = 64 << 20
 
     @property
     def image_file(self) -> ImageFileLimits:

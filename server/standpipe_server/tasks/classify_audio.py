@@ -9,7 +9,7 @@ from typing import Any
 from standpipe.v1 import audio_pb2
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import AUDIO_CLASSIFIER
-from standpipe_server.tasks.audios import audio_calls, audio_cost, audio_warm_up, hearable
+from standpipe_server.tasks.audios import audio_calls, audio_cost, audio_warm_up, check_length, hearable
 from standpipe_server.tasks.base import InputLimits, Task, known, positive
 from standpipe_server.tasks.labels import PLAIN_FUNCTIONS, FunctionName, Scored, to_message
 
@@ -32,6 +32,7 @@ class ClassifyAudioHead:
     def answer(self, call: Call) -> tuple[list[Scored], int]:
         asked: ClassifyAudioParameters = call.parameters
         sound = {"raw": call.input.samples(self._rate), "sampling_rate": self._rate}
+        check_length(sound["raw"], self._rate)
         with hearable(sound["raw"], self._rate):
             found = self._pipeline(sound, top_k=asked.top_k, function_to_apply=asked.function)
         return [(one["label"], one["score"]) for one in found], 0

@@ -9,7 +9,7 @@ from typing import Any
 from standpipe.v1 import audio_pb2
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import ZERO_SHOT_AUDIO_CLASSIFIER
-from standpipe_server.tasks.audios import audio_calls, audio_cost, audio_warm_up, hearable
+from standpipe_server.tasks.audios import audio_calls, audio_cost, audio_warm_up, check_length, hearable
 from standpipe_server.tasks.base import InputLimits, Task, optional
 from standpipe_server.tasks.candidates import hypotheses, tokens_within
 from standpipe_server.tasks.labels import Scored, to_message
@@ -36,6 +36,7 @@ class ClassifyAudioZeroShotHead:
         asked: ClassifyAudioZeroShotParameters = call.parameters
         tokens = tokens_within(self._pipeline, asked.sentences)
         samples = call.input.samples(self._rate)
+        check_length(samples, self._rate)
         with hearable(samples, self._rate):
             # Sentences are complete: the library would format with whatever a template holds.
             found = self._pipeline(samples, candidate_labels=list(asked.sentences), hypothesis_template="{}")

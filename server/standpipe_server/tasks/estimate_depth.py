@@ -13,7 +13,7 @@ from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import DEPTH_ESTIMATOR
 from standpipe_server.media.masks import depth_png16
 from standpipe_server.programs import Floats
-from standpipe_server.tasks.base import InputLimits, Task, known
+from standpipe_server.tasks.base import InputLimits, Task, check_limit, known
 from standpipe_server.tasks.images import image_calls, image_cost, image_warm_up, readable
 
 
@@ -30,6 +30,9 @@ _FORMATS: dict[int, Callable[[Floats, float, float], dict[str, bytes]]] = {
     vision_pb2.DEPTH_FORMAT_FLOAT32: _floats,
     vision_pb2.DEPTH_FORMAT_PNG16: _png16,
 }
+
+
+_PIXEL_BYTES = {number: 4 if data is _floats else 2 for number, data in _FORMATS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,11 @@ class DepthHead:
 
 def _decode(request: vision_pb2.EstimateDepthRequest, limits: InputLimits) -> list[Call]:
     parameters = DepthParameters(known(_FORMATS, request.format, "format"))
-    return image_calls(request.images, parameters, limits)
+    calls = image_calls(request.images, parameters, limits)
+    # A small file may come to a large map, and all of them are held until the last is there.
+    size = _PIXEL_BYTES[request.format] * sum(call.input.pixels() for call in calls)
+    check_limit(size, "images", "max_message_bytes", limits.max_message_bytes, "bytes of depth")
+    return calls
 
 
 def _encode(

@@ -13,7 +13,16 @@ from standpipe_server.kinds import SOUND_MAKER
 from standpipe_server.media.audio import AudioFormat
 from standpipe_server.media_programs import SoundModel
 from standpipe_server.tasks.audios import FORMATS, to_message
-from standpipe_server.tasks.base import InputLimits, Task, check_texts, known, optional, text_cost
+from standpipe_server.tasks.base import (
+    InputLimits,
+    Task,
+    check_limit,
+    check_texts,
+    known,
+    optional,
+    text_cost,
+)
+from standpipe_server.tasks.synthesize_speech import MOST_TOKENS
 from standpipe_server.tasks.writing import options
 
 _GUIDANCE = (1.0, 20.0)
@@ -46,8 +55,10 @@ class GenerateAudioHead:
         asked: GenerateAudioParameters = call.parameters
         if asked.options and not self._model.writes and not asked.brief:
             raise InvalidInputError("the model makes a sound at once, and has no parameters", "parameters")
+        tokens = self._model.tokens(call.input)
+        check_limit(tokens, call.field, "speech_tokens", MOST_TOKENS, "tokens of one description")
         samples = self._model.sound(call.input, seed=asked.seed, generate=dict(asked.options))
-        return Output(to_message(samples, self._model.rate, asked.format), self._model.tokens(call.input))
+        return Output(to_message(samples, self._model.rate, asked.format), tokens)
 
 
 def _decode(request: audio_pb2.GenerateAudioRequest, limits: InputLimits) -> list[Call]:
@@ -89,7 +100,5 @@ GENERATE_AUDIO = Task(
     cost=text_cost,
     mixes=False,
     default=("suno/bark-small", "1dbd7a1"),
-    warm_up=[
-        [Call("water", GenerateAudioParameters(options=(("max_new_tokens", 8),), brief=True), "prompts[0]")]
-    ],
+    warm_up=[[Call("water", _BRIEF, "prompts[0]")]],
 )

@@ -25,9 +25,6 @@ from standpipe_server.tasks.masks import RUN_LENGTHS, from_counts, to_message
 # What each step takes, by the library's own names: from what, and to what.
 _FIND = {
     "points_per_crop": (1, 128),
-    "crops_n_layers": (0, 4),
-    "crop_overlap_ratio": (0, 1),
-    "crop_n_points_downscale_factor": (1, 128),
 }
 _KEEP = {
     "pred_iou_thresh": (0, 1),
@@ -37,6 +34,9 @@ _KEEP = {
 }
 _OVERLAP = {"crops_nms_thresh": (0, 1)}
 _USUAL_OVERLAP = 0.7
+# Points that are looked at together at most, as in the library; and pixels of their masks.
+_POINTS = 64
+_MASK_PIXELS = 1 << 26
 
 Options = tuple[tuple[str, float], ...]
 
@@ -68,10 +68,12 @@ class MaskHead:
         asked: MaskParameters = call.parameters
         image = call.input.open()
         keep = dict(asked.keep)
+        # Each point has three masks, as large as the image, in full precision and twice.
+        points = max(1, min(_POINTS, _MASK_PIXELS // (3 * image.width * image.height)))
         with readable(image):
             parts = [
                 self._pipeline.forward(inputs, **keep)
-                for inputs in self._pipeline.preprocess(image, **dict(asked.find))
+                for inputs in self._pipeline.preprocess(image, points_per_batch=points, **dict(asked.find))
             ]
         masks = [mask for part in parts for mask in part["masks"]]
         scores = np.concatenate([part["iou_scores"].float().numpy().reshape(-1) for part in parts])

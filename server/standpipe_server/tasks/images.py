@@ -1,4 +1,4 @@
-"""What the tasks that read images share: from messages to files whose beginning was checked, and to masks."""
+"""What the tasks that read images share: from messages to files whose beginning was checked."""
 
 from __future__ import annotations
 

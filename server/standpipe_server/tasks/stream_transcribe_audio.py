@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from standpipe.v1 import audio_pb2
-from standpipe_server.errors import InvalidInputError
+from standpipe_server.errors import InvalidInputError, LimitExceededError
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.media.audio import RawEncoding, raw_samples
 from standpipe_server.media.resampling import StreamResampler
@@ -36,6 +36,9 @@ _WINDOW = 30 * _RATE
 _STEP = _RATE
 # Unread sound from which on no more is taken in: the caller is faster than the model.
 _BACKLOG = 2 * _WINDOW
+
+_PIECE = 1 << 20
+"""Bytes of one message, seconds to a minute of sound: bringing it to the model's rate mustn't take long."""
 
 _ENCODINGS: dict[int, RawEncoding] = {
     audio_pb2.AUDIO_ENCODING_UNSPECIFIED: "pcm16",
@@ -112,6 +115,9 @@ class TranscriptionSession:
     def add(self, request: audio_pb2.StreamTranscribeAudioRequest) -> None:
         if request.WhichOneof("content") != "audio":
             raise InvalidInputError("only the first message may have something else than audio", "audio")
+        if not request.audio:
+            raise InvalidInputError("the piece is empty", "audio")
+        check_limit(len(request.audio), "audio", "piece_bytes", _PIECE, "bytes of one piece")
         self._take_in(
             self._resampler.feed(raw_samples(request.audio, self._encoding, self._channels, "audio"))
         )
@@ -142,17 +148,31 @@ class TranscriptionSession:
             return [audio_pb2.StreamTranscribeAudioResponse(interim=to_part(part))] if heard.text else []
         self.done = self._asked == "rest"
         # Where a window ends, its last segment may be cut short: it is read again with what follows.
-        kept = parts if self.done or len(parts) < 2 else parts[:-1]
-        read = self._waiting if self.done else round((kept[-1].end - start) * _RATE) if kept else 0
-        self._settle(kept, read if self.done or _STEP <= read <= _WINDOW else _WINDOW)
+        kept, read = (parts, self._waiting) if self.done else self._window(parts)
+        self._settle(kept, read)
         messages = [audio_pb2.StreamTranscribeAudioResponse(segment=to_part(part)) for part in kept]
         return [*messages, self._result()] if self.done else messages
+
+    def _window(self, parts: list[Part]) -> tuple[list[Part], int]:
+        """What a window settles, and how many samples that takes off.
+
+        Its last segment may be cut short, and is read again with what follows; where the times don't say from
+        where on, all of it is settled.
+        """
+        read = round(parts[-2].end * _RATE) - self._begin if len(parts) > 1 else 0
+        return (parts[:-1], read) if _STEP <= read <= _WINDOW else (parts, _WINDOW)
 
     def _take_in(self, samples: Floats) -> None:
         self._pieces.append(samples)
         self._waiting += len(samples)
         seconds = (self._begin + self._waiting) / _RATE
-        check_limit(int(seconds), "audio", "max_seconds", int(self._max_seconds), "seconds of sound")
+        if seconds > self._max_seconds:
+            raise LimitExceededError(
+                f"more than {self._max_seconds:g} seconds of sound exceed the limit max_seconds",
+                "audio",
+                limit="max_seconds",
+                value=f"{self._max_seconds:g}",
+            )
 
     def _call(self, asked: Literal["interim", "window", "rest"], count: int) -> Call:
         self._asked = asked

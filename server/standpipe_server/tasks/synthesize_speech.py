@@ -23,6 +23,7 @@ from standpipe_server.tasks.base import (
     InputLimits,
     PieceTask,
     Task,
+    check_limit,
     check_text,
     check_texts,
     known,
@@ -33,6 +34,9 @@ from standpipe_server.tasks.base import (
 _RATES = (0.25, 4.0)
 # Where a sentence ends: after its mark, and what closes a quotation, before a space; or at a line's end.
 _SENTENCE = re.compile(r"(?<=[.!?…。！？])[\"'”’»)\]]*\s+|(?<=[。！？])|\n+")
+MOST_TOKENS = 4000
+"""Of a text that is spoken in one go: what a model takes for that grows with their square."""
+
 _PAUSE = 0.2
 """Seconds between sentences that are spoken one by one."""
 
@@ -60,6 +64,7 @@ class SpeechHead:
         tokens = sum(map(self._model.tokens, texts))
         if not tokens:
             raise InvalidInputError("there is nothing in the text that the model could speak")
+        check_limit(tokens, call.field, "speech_tokens", MOST_TOKENS, "tokens of one text that is spoken")
         spoken = [self._spoken(text, asked) for text in texts]
         pause = np.zeros(round(_PAUSE * self._model.rate), np.float32)
         joined = [part for one in spoken for part in (one, pause)][:-1]
@@ -150,6 +155,8 @@ def _decode_stream(request: audio_pb2.StreamSynthesizeSpeechRequest, limits: Inp
 
 def _piece(call: Call, output: Output) -> audio_pb2.StreamSynthesizeSpeechResponse:
     spoken = audio_pb2.SpokenSentence(text=call.input, audio=output.value)
+    # What was sent needn't be kept until the end.
+    output.value.ClearField("content")
     return audio_pb2.StreamSynthesizeSpeechResponse(sentence=spoken)
 
 

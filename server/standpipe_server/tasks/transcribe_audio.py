@@ -13,7 +13,7 @@ from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import SPEECH_RECOGNIZER
 from standpipe_server.programs import Floats
-from standpipe_server.tasks.audios import audio_calls, audio_cost, audio_warm_up, hearable
+from standpipe_server.tasks.audios import audio_calls, audio_cost, audio_warm_up, check_length, hearable
 from standpipe_server.tasks.base import InputLimits, Task, known, optional
 from standpipe_server.tasks.writing import options
 
@@ -105,6 +105,8 @@ class TranscribeHead:
         # Through a long sound Whisper finds its way by times.
         if timestamps or long:
             settings["return_timestamps"] = timestamps or True
+        if self._writes and not self._whisper and asked.chunk_length is None:
+            check_length(samples, self._rate)
         window = asked.chunk_length or (None if self._writes or duration <= _WINDOW else _WINDOW)
         if window is not None:
             settings |= {"chunk_length_s": window, "ignore_warning": True}

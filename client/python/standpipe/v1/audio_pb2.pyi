@@ -296,9 +296,9 @@ class StreamTranscriptionConfig(_message.Message):
     encoding: Global___AudioEncoding.ValueType
     """How its samples travel. Default: AUDIO_ENCODING_PCM16."""
     sample_rate: _builtins.int
-    """Samples a second, from 8,000 to 192,000. Default: 16,000."""
+    """Samples a second, from 8,000 to 192,000 unless configured. Default: 16,000."""
     channels: _builtins.int
-    """Channels, interleaved; 1 or 2. Default: 1."""
+    """Channels, interleaved; 1 or 2 unless configured. Default: 1."""
     language: _builtins.str
     """As in TranscribeAudioRequest."""
     task: Global___TranscriptionTask.ValueType
@@ -350,7 +350,7 @@ class StreamTranscribeAudioRequest(_message.Message):
     model: _builtins.str
     """Name of the model; empty for the default model of the task. In the first message only."""
     audio: _builtins.bytes
-    """Samples, as many as there are; whole ones, of all channels."""
+    """Samples, at least one, and at most 1 MiB of them; whole ones, of all channels."""
     @_builtins.property
     def config(self) -> Global___StreamTranscriptionConfig:
         """How to read what comes. In the first message, and there only."""

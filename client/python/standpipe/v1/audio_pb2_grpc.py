@@ -88,7 +88,7 @@ class AudioServiceServicer:
 
     def TranscribeAudio(self, request, context):
         """Writes down what is said in each sound (the Hugging Face task automatic-speech-recognition), however
-        long it is.
+        long it is within the server's limit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,7 @@ class AudioServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AudioServiceAsyncStub: ...
     TranscribeAudio: _grpc.UnaryUnaryMultiCallable[_audio_pb2.TranscribeAudioRequest, _audio_pb2.TranscribeAudioResponse]
     """Writes down what is said in each sound (the Hugging Face task automatic-speech-recognition), however
-    long it is.
+    long it is within the server's limit.
     """
     StreamTranscribeAudio: _grpc.StreamStreamMultiCallable[_audio_pb2.StreamTranscribeAudioRequest, _audio_pb2.StreamTranscribeAudioResponse]
     """Writes down what is said while it is still being said. The first message has the model and the
@@ -80,7 +80,7 @@ class AudioServiceAsyncStub(AudioServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     TranscribeAudio: _aio.UnaryUnaryMultiCallable[_audio_pb2.TranscribeAudioRequest, _audio_pb2.TranscribeAudioResponse]  # type: ignore[assignment]
     """Writes down what is said in each sound (the Hugging Face task automatic-speech-recognition), however
-    long it is.
+    long it is within the server's limit.
     """
     StreamTranscribeAudio: _aio.StreamStreamMultiCallable[_audio_pb2.StreamTranscribeAudioRequest, _audio_pb2.StreamTranscribeAudioResponse]  # type: ignore[assignment]
     """Writes down what is said while it is still being said. The first message has the model and the
@@ -118,7 +118,7 @@ class AudioServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audio_pb2.TranscribeAudioResponse, _abc.Awaitable[_audio_pb2.TranscribeAudioResponse]]:
         """Writes down what is said in each sound (the Hugging Face task automatic-speech-recognition), however
-        long it is.
+        long it is within the server's limit.
         """
 
     @_abc_1.abstractmethod

@@ -729,10 +729,7 @@ class GenerateMasksRequest(_message.Message):
     STABILITY_SCORE_OFFSET_FIELD_NUMBER: _builtins.int
     MASK_THRESHOLD_FIELD_NUMBER: _builtins.int
     CROPS_NMS_THRESH_FIELD_NUMBER: _builtins.int
-    CROPS_N_LAYERS_FIELD_NUMBER: _builtins.int
-    CROP_OVERLAP_RATIO_FIELD_NUMBER: _builtins.int
     POINTS_PER_CROP_FIELD_NUMBER: _builtins.int
-    CROP_N_POINTS_DOWNSCALE_FACTOR_FIELD_NUMBER: _builtins.int
     MASK_FORMAT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model; empty for the default model of the task."""
@@ -746,14 +743,8 @@ class GenerateMasksRequest(_message.Message):
     """From which output of the model on a pixel belongs to a mask. Default: 0."""
     crops_nms_thresh: _builtins.float
     """Of two masks whose boxes overlap more than this, the worse is left out, from 0 to 1. Default: 0.7."""
-    crops_n_layers: _builtins.int
-    """Look again at crops of the image, in this many layers of 4, 16, … of them; 4 at most. Default: 0."""
-    crop_overlap_ratio: _builtins.float
-    """By which share of the image's length crops overlap, from 0 to 1. Default: 512 / 1500."""
     points_per_crop: _builtins.int
     """Points along each side of the image at which to look, from 1 to 128. Default: 32."""
-    crop_n_points_downscale_factor: _builtins.int
-    """By what the points of each further layer are divided, at least 1. Default: 1."""
     mask_format: Global___MaskFormat.ValueType
     """How masks travel. Default: MASK_FORMAT_PNG."""
     @_builtins.property
@@ -770,22 +761,13 @@ class GenerateMasksRequest(_message.Message):
         stability_score_offset: _builtins.float | None = ...,
         mask_threshold: _builtins.float | None = ...,
         crops_nms_thresh: _builtins.float | None = ...,
-        crops_n_layers: _builtins.int | None = ...,
-        crop_overlap_ratio: _builtins.float | None = ...,
         points_per_crop: _builtins.int | None = ...,
-        crop_n_points_downscale_factor: _builtins.int | None = ...,
         mask_format: Global___MaskFormat.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_crop_n_points_downscale_factor", b"_crop_n_points_downscale_factor", "_crop_overlap_ratio", b"_crop_overlap_ratio", "_crops_n_layers", b"_crops_n_layers", "_crops_nms_thresh", b"_crops_nms_thresh", "_mask_threshold", b"_mask_threshold", "_points_per_crop", b"_points_per_crop", "_pred_iou_thresh", b"_pred_iou_thresh", "_stability_score_offset", b"_stability_score_offset", "_stability_score_thresh", b"_stability_score_thresh", "crop_n_points_downscale_factor", b"crop_n_points_downscale_factor", "crop_overlap_ratio", b"crop_overlap_ratio", "crops_n_layers", b"crops_n_layers", "crops_nms_thresh", b"crops_nms_thresh", "mask_threshold", b"mask_threshold", "points_per_crop", b"points_per_crop", "pred_iou_thresh", b"pred_iou_thresh", "stability_score_offset", b"stability_score_offset", "stability_score_thresh", b"stability_score_thresh"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_crops_nms_thresh", b"_crops_nms_thresh", "_mask_threshold", b"_mask_threshold", "_points_per_crop", b"_points_per_crop", "_pred_iou_thresh", b"_pred_iou_thresh", "_stability_score_offset", b"_stability_score_offset", "_stability_score_thresh", b"_stability_score_thresh", "crops_nms_thresh", b"crops_nms_thresh", "mask_threshold", b"mask_threshold", "points_per_crop", b"points_per_crop", "pred_iou_thresh", b"pred_iou_thresh", "stability_score_offset", b"stability_score_offset", "stability_score_thresh", b"stability_score_thresh"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_crop_n_points_downscale_factor", b"_crop_n_points_downscale_factor", "_crop_overlap_ratio", b"_crop_overlap_ratio", "_crops_n_layers", b"_crops_n_layers", "_crops_nms_thresh", b"_crops_nms_thresh", "_mask_threshold", b"_mask_threshold", "_points_per_crop", b"_points_per_crop", "_pred_iou_thresh", b"_pred_iou_thresh", "_stability_score_offset", b"_stability_score_offset", "_stability_score_thresh", b"_stability_score_thresh", "crop_n_points_downscale_factor", b"crop_n_points_downscale_factor", "crop_overlap_ratio", b"crop_overlap_ratio", "crops_n_layers", b"crops_n_layers", "crops_nms_thresh", b"crops_nms_thresh", "images", b"images", "mask_format", b"mask_format", "mask_threshold", b"mask_threshold", "model", b"model", "points_per_crop", b"points_per_crop", "pred_iou_thresh", b"pred_iou_thresh", "stability_score_offset", b"stability_score_offset", "stability_score_thresh", b"stability_score_thresh"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_crops_nms_thresh", b"_crops_nms_thresh", "_mask_threshold", b"_mask_threshold", "_points_per_crop", b"_points_per_crop", "_pred_iou_thresh", b"_pred_iou_thresh", "_stability_score_offset", b"_stability_score_offset", "_stability_score_thresh", b"_stability_score_thresh", "crops_nms_thresh", b"crops_nms_thresh", "images", b"images", "mask_format", b"mask_format", "mask_threshold", b"mask_threshold", "model", b"model", "points_per_crop", b"points_per_crop", "pred_iou_thresh", b"pred_iou_thresh", "stability_score_offset", b"stability_score_offset", "stability_score_thresh", b"stability_score_thresh"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__crop_n_points_downscale_factor: _TypeAlias = _typing.Literal["crop_n_points_downscale_factor"]  # noqa: Y015
-    _WhichOneofArgType__crop_n_points_downscale_factor: _TypeAlias = _typing.Literal["_crop_n_points_downscale_factor", b"_crop_n_points_downscale_factor"]  # noqa: Y015
-    _WhichOneofReturnType__crop_overlap_ratio: _TypeAlias = _typing.Literal["crop_overlap_ratio"]  # noqa: Y015
-    _WhichOneofArgType__crop_overlap_ratio: _TypeAlias = _typing.Literal["_crop_overlap_ratio", b"_crop_overlap_ratio"]  # noqa: Y015
-    _WhichOneofReturnType__crops_n_layers: _TypeAlias = _typing.Literal["crops_n_layers"]  # noqa: Y015
-    _WhichOneofArgType__crops_n_layers: _TypeAlias = _typing.Literal["_crops_n_layers", b"_crops_n_layers"]  # noqa: Y015
     _WhichOneofReturnType__crops_nms_thresh: _TypeAlias = _typing.Literal["crops_nms_thresh"]  # noqa: Y015
     _WhichOneofArgType__crops_nms_thresh: _TypeAlias = _typing.Literal["_crops_nms_thresh", b"_crops_nms_thresh"]  # noqa: Y015
     _WhichOneofReturnType__mask_threshold: _TypeAlias = _typing.Literal["mask_threshold"]  # noqa: Y015
@@ -798,12 +780,6 @@ class GenerateMasksRequest(_message.Message):
     _WhichOneofArgType__stability_score_offset: _TypeAlias = _typing.Literal["_stability_score_offset", b"_stability_score_offset"]  # noqa: Y015
     _WhichOneofReturnType__stability_score_thresh: _TypeAlias = _typing.Literal["stability_score_thresh"]  # noqa: Y015
     _WhichOneofArgType__stability_score_thresh: _TypeAlias = _typing.Literal["_stability_score_thresh", b"_stability_score_thresh"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__crop_n_points_downscale_factor) -> _WhichOneofReturnType__crop_n_points_downscale_factor | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__crop_overlap_ratio) -> _WhichOneofReturnType__crop_overlap_ratio | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__crops_n_layers) -> _WhichOneofReturnType__crops_n_layers | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__crops_nms_thresh) -> _WhichOneofReturnType__crops_nms_thresh | None: ...
     @_typing.overload

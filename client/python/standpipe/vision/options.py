@@ -62,10 +62,7 @@ class GenerateMasksOptions(TypedDict, total=False):
     stability_score_offset: float | None
     mask_threshold: float | None
     crops_nms_thresh: float | None
-    crops_n_layers: int | None
-    crop_overlap_ratio: float | None
     points_per_crop: int | None
-    crop_n_points_downscale_factor: int | None
 
 
 class EstimateDepthOptions(TypedDict, total=False):
