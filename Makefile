@@ -7,7 +7,7 @@ MICRO := $(BIN)/pytest bench/micro -q --benchmark-columns=min,median,iqr,ops --b
 	--benchmark-sort=name --benchmark-name=short --benchmark-storage=bench-results/micro
 PROTOS := $(wildcard protos/standpipe/v1/*.proto)
 
-.PHONY: demo serve test bench bench-baseline lint protos
+.PHONY: demo serve test test-units test-servers bench bench-baseline lint protos
 
 demo: .venv/demo.stamp ## a server, every RPC once, a short benchmark
 	$(BIN)/standpipe-bench demo
@@ -17,7 +17,15 @@ serve: .venv/demo.stamp ## the demo models on 127.0.0.1:50051
 
 test: .venv/dev.stamp ## everything but timings
 	$(BIN)/standpipe demo-models
-	$(BIN)/pytest
+	@$(MAKE) --jobs 2 --no-print-directory test-units test-servers
+
+# They start no servers, and fill the time that the other tests wait.
+test-units:
+	nice $(BIN)/pytest tests/unit > .venv/test-units.log 2>&1 || (cat .venv/test-units.log; exit 1)
+	@echo "tests/unit: $$(tail -n 1 .venv/test-units.log)"
+
+test-servers:
+	$(BIN)/pytest --ignore tests/unit
 
 bench: .venv/dev.stamp ## timings: micro-benchmarks, the bench itself, what serving costs and gains
 	$(BIN)/standpipe demo-models
