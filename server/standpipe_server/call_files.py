@@ -13,6 +13,8 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from standpipe.contract import is_media
+
 # What files begin with, where that tells their kind; and from which byte on.
 _KINDS = (
     (0, b"\x89PNG", "png"),
@@ -74,18 +76,14 @@ def saved(message: Message, folder: Path, name: str) -> dict[str, Any]:
     return shown
 
 
-def _is_media(kind: Any) -> bool:
-    source = None if kind is None else kind.oneofs_by_name.get("source")
-    return source is not None and {field.name for field in source.fields} == {"content", "uri"}
-
-
 def _lists_media(field: Any) -> bool:
-    return bool(field.is_repeated) and _is_media(field.message_type)
+    return bool(field.is_repeated) and is_media(field.message_type)
 
 
 def _empty_media(message: Message) -> Iterator[Any]:
     """The media of a message that have no source."""
-    if _is_media(message.DESCRIPTOR):
+    kind: Any = message.DESCRIPTOR
+    if is_media(kind):
         if message.WhichOneof("source") is None:
             yield message
         return

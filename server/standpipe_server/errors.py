@@ -104,3 +104,21 @@ class ModelLoadError(Exception):
 
 class ExportError(ModelLoadError):
     """A model has no form that the backend runs; another backend may serve it."""
+
+
+def check_limit(count: int, field: str, name: str, limit: int, what: str) -> None:
+    """Refuse more of something than the server is configured to take.
+
+    Args:
+        count: How much there is.
+        field: Where the request has it.
+        name: The limit's, as it is configured.
+        limit: The most.
+        what: What is counted, in words.
+
+    Raises:
+        LimitExceededError: Naming the field and the limit.
+    """
+    if count > limit:
+        message = f"{count} {what} exceed the limit {name} = {limit}"
+        raise LimitExceededError(message, field, limit=name, value=str(limit))

@@ -17,6 +17,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from standpipe.contract import is_media
 from standpipe_bench.requests.fields import (
     FieldError,
     Path,
@@ -134,18 +135,13 @@ def _order(field: FieldDescriptor) -> tuple[int, bool, bool]:
 
 def _with_text(field: FieldDescriptor) -> Descriptor | None:
     """A field's message, where that may hold text: protobuf's own, such as a duration, hold none."""
-    if is_map(field) or is_well_known(field) or _is_file(field.message_type):
+    if is_map(field) or is_well_known(field) or is_media(field.message_type):
         return None
     return field.message_type
 
 
-def _is_file(kind_of_message: Descriptor | None) -> bool:
-    source = None if kind_of_message is None else kind_of_message.oneofs_by_name.get("source")
-    return source is not None and {field.name for field in source.fields} == {"content", "uri"}
-
-
 def _list_of_files(message: Descriptor) -> list[Step]:
-    lists = (field for field in message.fields if field.is_repeated and _is_file(field.message_type))
+    lists = (field for field in message.fields if field.is_repeated and is_media(field.message_type))
     return next(([Step(field)] for field in lists), [])
 
 

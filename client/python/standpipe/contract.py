@@ -16,7 +16,7 @@ from typing import Any
 
 import grpc
 from google.protobuf import json_format
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import Descriptor, MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
@@ -97,3 +97,9 @@ def callable_on(channel: grpc.Channel, method: MethodDescriptor) -> Callable[...
         response_deserializer=GetMessageClass(method.output_type).FromString,
     )
     return multicallable
+
+
+def is_media(kind: Descriptor | None) -> bool:
+    """Whether a message is a file: an image, a sound, …, by its content or its address."""
+    source = None if kind is None else kind.oneofs_by_name.get("source")
+    return source is not None and {field.name for field in source.fields} == {"content", "uri"}

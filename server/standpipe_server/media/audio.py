@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from standpipe_server.errors import InvalidInputError, LimitExceededError, ModelFailedError
+from standpipe_server.errors import InvalidInputError, LimitExceededError, ModelFailedError, check_limit
 from standpipe_server.media.mpeg import BrokenMpegError, begins_like_mpeg, with_its_length
 from standpipe_server.media.resampling import StreamResampler
 from standpipe_server.media.wav import missing_seconds
@@ -169,13 +169,7 @@ def encoded_audio(content: bytes, field: str, limits: AudioFileLimits) -> Encode
         InvalidInputError: It is none of the formats that are read.
         LimitExceededError: It has more bytes than it may.
     """
-    if len(content) > limits.max_bytes:
-        raise LimitExceededError(
-            f"{len(content)} bytes exceed the limit max_media_bytes = {limits.max_bytes}",
-            field,
-            limit="max_media_bytes",
-            value=str(limits.max_bytes),
-        )
+    check_limit(len(content), field, "max_media_bytes", limits.max_bytes, "bytes")
     if not content:
         raise InvalidInputError(f"the audio is empty: send a {_FORMATS} file", field)
     content = _untagged(content)

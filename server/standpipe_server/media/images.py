@@ -19,7 +19,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
-from standpipe_server.errors import InvalidInputError, LimitExceededError
+from standpipe_server.errors import InvalidInputError, LimitExceededError, check_limit
 
 # Pillow's own bound is one for the whole process, and only warns. Ours is checked before any pixel is read.
 Image.MAX_IMAGE_PIXELS = None
@@ -167,13 +167,7 @@ def encoded_image(content: bytes, field: str, limits: ImageFileLimits) -> Encode
         InvalidInputError: It is none of the formats that are read.
         LimitExceededError: It has more bytes than it may.
     """
-    if len(content) > limits.max_bytes:
-        raise LimitExceededError(
-            f"{len(content)} bytes exceed the limit max_media_bytes = {limits.max_bytes}",
-            field,
-            limit="max_media_bytes",
-            value=str(limits.max_bytes),
-        )
+    check_limit(len(content), field, "max_media_bytes", limits.max_bytes, "bytes")
     for kind, place, mark in _MARKS:
         if content.startswith(mark, place):
             return EncodedImage(content, kind, limits.max_pixels, field)

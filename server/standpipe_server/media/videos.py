@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from standpipe_server.errors import InvalidInputError, LimitExceededError
+from standpipe_server.errors import InvalidInputError, LimitExceededError, check_limit
 from standpipe_server.media.images import check_size
 
 # What the contract names. Others are lists of files, which would be opened: the server's own among them.
@@ -124,13 +124,7 @@ def encoded_video(content: bytes, field: str, limits: VideoFileLimits) -> Encode
         InvalidInputError: It is empty.
         LimitExceededError: It has more bytes than it may.
     """
-    if len(content) > limits.max_bytes:
-        raise LimitExceededError(
-            f"{len(content)} bytes exceed the limit max_media_bytes = {limits.max_bytes}",
-            field,
-            limit="max_media_bytes",
-            value=str(limits.max_bytes),
-        )
+    check_limit(len(content), field, "max_media_bytes", limits.max_bytes, "bytes")
     if not content:
         raise InvalidInputError("the video is empty: send a file", field)
     return EncodedVideo(content, limits, field)

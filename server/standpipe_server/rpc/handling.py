@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from standpipe_server.engine.batcher import Answer, Batcher, CallFailedError
 from standpipe_server.engine.registry import Registry
 from standpipe_server.errors import DeadlinePassedError, InvalidInputError
+from standpipe_server.interfaces import Call, Output
 from standpipe_server.rpc.media import Fetcher, fetch_media
-from standpipe_server.rpc.status import Context
-from standpipe_server.tasks import InputLimits
+from standpipe_server.rpc.status import Context, failure
+from standpipe_server.tasks import InputLimits, Task
 
 T = TypeVar("T")
 
@@ -56,6 +58,25 @@ class Handling:
                 return await awaited
         except TimeoutError:
             raise DeadlinePassedError(f"nothing {what} for {self.default_timeout:g} seconds") from None
+
+    async def ask(
+        self, task: Task, call: Call, queue: Batcher[Call, Output], context: Context
+    ) -> Answer[Output]:
+        """What becomes of one of several calls of a caller who was accepted.
+
+        Raises:
+            ServingError: It fails, naming its field.
+        """
+        try:
+            return await queue.submit(
+                [call],
+                key=task.key(call),
+                costs=[task.cost(call)],
+                timeout=self.left(context),
+                accepted=True,
+            )
+        except CallFailedError as error:
+            raise failure(error, call.field) from error
 
     async def parsed(self, kind: type[Message], data: bytes) -> Any:
         """Bytes to a message; a large one on another thread.

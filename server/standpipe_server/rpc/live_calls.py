@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from standpipe_server.engine.batcher import Answer, Batcher, CallFailedError, merged
-from standpipe_server.interfaces import Call, Output
+from standpipe_server.engine.batcher import Answer, merged
+from standpipe_server.interfaces import Output
 from standpipe_server.rpc.handling import Handling
 from standpipe_server.rpc.metadata import fill
-from standpipe_server.rpc.status import Context, abort, failure
+from standpipe_server.rpc.status import Context, abort
 from standpipe_server.tasks import LiveTask, Session
 
 
@@ -49,7 +49,7 @@ class LiveCalls:
                     if call is None:
                         await handling.soon(line.more(), "came")
                         continue
-                    answers.append(await self._ask(call, queue, context))
+                    answers.append(await handling.ask(self._task.task, call, queue, context))
                     messages = session.take(answers[-1].outputs[0])
                     line.look()
                     if session.done:
@@ -59,19 +59,6 @@ class LiveCalls:
                         await handling.soon(context.write(message.SerializeToString()), "read")
         finally:
             await line.close()
-
-    async def _ask(self, call: Call, queue: Batcher[Call, Output], context: Context) -> Answer[Output]:
-        task = self._task.task
-        try:
-            return await queue.submit(
-                [call],
-                key=task.key(call),
-                costs=[task.cost(call)],
-                timeout=self._handling.left(context),
-                accepted=True,
-            )
-        except CallFailedError as error:
-            raise failure(error, call.field) from error
 
 
 class _Line:

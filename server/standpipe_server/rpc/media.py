@@ -16,9 +16,9 @@ from typing import Any, Protocol
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from standpipe_server.errors import LimitExceededError
+from standpipe.contract import is_media
+from standpipe_server.errors import LimitExceededError, check_limit
 from standpipe_server.tasks import InputLimits
-from standpipe_server.tasks.base import check_limit
 
 # Files of one request together, in files of the greatest size: addresses are short, and what is there isn't.
 _FILES = 8
@@ -94,17 +94,12 @@ def holds_media(kind: Descriptor) -> bool:
         inner = [field.message_type for field in found.fields if field.message_type is not None]
         kinds += {one.full_name: one for one in inner if one.full_name not in seen}.values()
         seen |= {one.full_name for one in inner}
-    return any(map(_is_media, kinds))
-
-
-def _is_media(kind: Descriptor) -> bool:
-    source = kind.oneofs_by_name.get("source")
-    return source is not None and {field.name for field in source.fields} == {"content", "uri"}
+    return any(map(is_media, kinds))
 
 
 def _named(message: Any, path: str, limits: InputLimits) -> Iterator[tuple[Message, str]]:
     """The media of a message that are named by address, and where they stand."""
-    if _is_media(message.DESCRIPTOR):
+    if is_media(message.DESCRIPTOR):
         if message.HasField("uri"):
             yield message, path
         return

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from standpipe_server.engine.batcher import Answer, CallFailedError, merged
+from standpipe_server.engine.batcher import Answer, merged
+from standpipe_server.errors import check_limit
 from standpipe_server.interfaces import Output
 from standpipe_server.rpc.handling import Handling
 from standpipe_server.rpc.metadata import fill
-from standpipe_server.rpc.status import Context, abort, failure
+from standpipe_server.rpc.status import Context, abort
 from standpipe_server.tasks import PieceTask
-from standpipe_server.tasks.base import check_limit
 
 
 class PieceCalls:
@@ -43,18 +43,7 @@ class PieceCalls:
         answers: list[Answer[Output]] = []
         with queue.accepted():
             for call in calls:
-                try:
-                    answers.append(
-                        await queue.submit(
-                            [call],
-                            key=task.key(call),
-                            costs=[task.cost(call)],
-                            timeout=handling.left(context),
-                            accepted=True,
-                        )
-                    )
-                except CallFailedError as error:
-                    raise failure(error, call.field) from error
+                answers.append(await handling.ask(task, call, queue, context))
                 piece = self._task.piece(call, answers[-1].outputs[0])
                 await handling.soon(context.write(piece.SerializeToString()), "read")
             outputs = [answer.outputs[0] for answer in answers]

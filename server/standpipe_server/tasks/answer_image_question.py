@@ -18,7 +18,7 @@ from standpipe_server.programs import Generation
 from standpipe_server.tasks.base import InputLimits, Task, check_count, check_text, positive
 from standpipe_server.tasks.image_text import ImageInstructedHead, ImageText, each, generation
 from standpipe_server.tasks.images import image_cost, image_of, sample_image
-from standpipe_server.tasks.labels import Scored, best_first
+from standpipe_server.tasks.labels import Scored, best_first, labels_of
 from standpipe_server.tasks.writing import BRIEF
 
 _TOP_K = 5
@@ -37,6 +37,7 @@ class ImageQuestionHead:
 
     def __init__(self, model: ImageTextModel) -> None:
         self._model = model
+        self._labels = [] if model.writes else labels_of(model.config)
 
     def answers(self, calls: Sequence[Call], images: Sequence[object]) -> Sequence[Outcome]:
         asked: ImageQuestionParameters = calls[0].parameters
@@ -49,9 +50,8 @@ class ImageQuestionHead:
             return Output((text,), tokens)
 
         def chosen(image: Any, question: str) -> Output:
-            labels = [self._model.config.id2label[index] for index in range(self._model.config.num_labels)]
             scores = self._model.scores(image, question).tolist()
-            return Output(best_first(labels, scores, asked.top_k))
+            return Output(best_first(self._labels, scores, asked.top_k))
 
         return each(written if self._model.writes else chosen, calls, images)
 

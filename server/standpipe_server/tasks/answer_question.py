@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from standpipe.v1 import text_pb2
-from standpipe_server.errors import InvalidInputError
+from standpipe_server.errors import InvalidInputError, check_limit
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import SPAN_CLASSIFIER
 from standpipe_server.programs import Batch, Encoding, Floats, TextModel
@@ -21,7 +21,6 @@ from standpipe_server.tasks.base import (
     InputLimits,
     Task,
     check_count,
-    check_limit,
     check_text,
     optional,
     positive,

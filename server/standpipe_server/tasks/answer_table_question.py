@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from standpipe.v1 import text_pb2
-from standpipe_server.errors import InvalidInputError
+from standpipe_server.errors import InvalidInputError, check_limit
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import TABLE_READER
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,
-    check_limit,
     check_text,
     check_texts,
     optional,

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from google.protobuf.message import Message
 
 from standpipe.v1 import common_pb2
-from standpipe_server.errors import InvalidInputError, LimitExceededError
+from standpipe_server.errors import InvalidInputError, check_limit
 from standpipe_server.interfaces import Call, Chunk, Output
 from standpipe_server.kinds import Kind
 from standpipe_server.media.audio import AudioFileLimits
@@ -260,24 +260,6 @@ def check_count(items: Sequence[Any], field: str, limits: InputLimits) -> None:
     if not items:
         raise InvalidInputError(f"{field} is empty: send at least one", field)
     check_limit(len(items), field, "max_items", limits.max_items, f"{field} in one call")
-
-
-def check_limit(count: int, field: str, name: str, limit: int, what: str) -> None:
-    """Refuse more of something than the server is configured to take.
-
-    Args:
-        count: How much there is.
-        field: Where the request has it.
-        name: The limit's, as it is configured.
-        limit: The most.
-        what: What is counted, in words.
-
-    Raises:
-        LimitExceededError: Naming the field and the limit.
-    """
-    if count > limit:
-        message = f"{count} {what} exceed the limit {name} = {limit}"
-        raise LimitExceededError(message, field, limit=name, value=str(limit))
 
 
 def check_text(text: str, field: str, limits: InputLimits) -> None:

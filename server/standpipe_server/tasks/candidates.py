@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from standpipe_server.errors import InvalidInputError
-from standpipe_server.tasks.base import InputLimits, check_limit
+from standpipe_server.errors import InvalidInputError, check_limit
+from standpipe_server.tasks.base import InputLimits
+from standpipe_server.tasks.labels import Scored
 
 _FIELD = "candidate_labels"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The labels to choose from, and the sentences that they complete."""
+
+    labels: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of the library's pipelines, which would format with whatever a template holds."""
+        return {"candidate_labels": list(self.sentences), "hypothesis_template": "{}"}
+
+    def scored(self, found: Iterable[Mapping[str, Any]]) -> list[Scored]:
+        """What the library's pipelines find, with labels in place of sentences."""
+        labels = dict(zip(self.sentences, self.labels, strict=True))
+        return [(labels[one["label"]], one["score"]) for one in found]
 
 
 def check_candidates(labels: Sequence[str], limits: InputLimits) -> None:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from standpipe.v1 import generation_pb2
-from standpipe_server.errors import InvalidInputError
+from standpipe_server.errors import InvalidInputError, check_limit
 from standpipe_server.interfaces import Finish, FinishName, Output, TokenLogprob, Written
 from standpipe_server.programs import Constraint, Generation, Writing
-from standpipe_server.tasks.base import InputLimits, check_limit, check_text, optional
+from standpipe_server.tasks.base import InputLimits, check_text, optional
 from standpipe_server.tasks.writing import options
 
 _MAX_STOP_STRINGS = 16

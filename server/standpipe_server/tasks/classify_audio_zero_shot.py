@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from standpipe.v1 import audio_pb2
@@ -11,18 +10,16 @@ from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import ZERO_SHOT_AUDIO_CLASSIFIER
 from standpipe_server.tasks.audios import audio_calls, audio_cost, audio_warm_up, check_length, hearable
 from standpipe_server.tasks.base import InputLimits, Task, optional
-from standpipe_server.tasks.candidates import hypotheses, tokens_within
+from standpipe_server.tasks.candidates import Candidates, hypotheses, tokens_within
 from standpipe_server.tasks.labels import Scored, to_message
 
 _TEMPLATE = "This is a sound of {}."
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifyAudioZeroShotParameters:
-    """The labels to choose from, and the sentences that they complete."""
+class ClassifyAudioZeroShotParameters(Candidates):
+    """The labels to choose from."""
 
-    labels: tuple[str, ...] = ()
-    sentences: tuple[str, ...] = ()
+    __slots__ = ()
 
 
 class ClassifyAudioZeroShotHead:
@@ -38,10 +35,7 @@ class ClassifyAudioZeroShotHead:
         samples = call.input.samples(self._rate)
         check_length(samples, self._rate)
         with hearable(samples, self._rate):
-            # Sentences are complete: the library would format with whatever a template holds.
-            found = self._pipeline(samples, candidate_labels=list(asked.sentences), hypothesis_template="{}")
-        labels = dict(zip(asked.sentences, asked.labels, strict=True))
-        return [(labels[one["label"]], one["score"]) for one in found], tokens
+            return asked.scored(self._pipeline(samples, **asked.options())), tokens
 
 
 def _decode(request: audio_pb2.ClassifyAudioZeroShotRequest, limits: InputLimits) -> list[Call]:

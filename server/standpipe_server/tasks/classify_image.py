@@ -18,6 +18,7 @@ from standpipe_server.tasks.labels import (
     FunctionName,
     Scored,
     best_first,
+    labels_of,
     to_message,
     usual_function,
 )
@@ -37,7 +38,7 @@ class ClassifyImageHead(PictureHead):
     """Turns the logits of an image into scored labels."""
 
     def __init__(self, model: ImageModel) -> None:
-        self._labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+        self._labels = labels_of(model.config)
         self._usual = usual_function(model.config)
 
     def answer(self, call: Call, outputs: Mapping[str, Floats]) -> list[Scored]:

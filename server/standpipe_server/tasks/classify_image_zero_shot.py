@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from standpipe.v1 import vision_pb2
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import ZERO_SHOT_IMAGE_CLASSIFIER
 from standpipe_server.tasks.base import InputLimits, Task, optional
-from standpipe_server.tasks.candidates import hypotheses, tokens_within
+from standpipe_server.tasks.candidates import Candidates, hypotheses, tokens_within
 from standpipe_server.tasks.images import image_calls, image_cost, image_warm_up, readable
 from standpipe_server.tasks.labels import Scored, to_message
 
 _TEMPLATE = "This is a photo of {}."
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifyImageZeroShotParameters:
-    """The labels to choose from, and the sentences that they complete."""
+class ClassifyImageZeroShotParameters(Candidates):
+    """The labels to choose from."""
 
-    labels: tuple[str, ...] = ()
-    sentences: tuple[str, ...] = ()
+    __slots__ = ()
 
 
 class ClassifyImageZeroShotHead:
@@ -36,10 +33,7 @@ class ClassifyImageZeroShotHead:
         tokens = tokens_within(self._pipeline, asked.sentences)
         image = call.input.open()
         with readable(image):
-            # Sentences are complete: the library would format with whatever a template holds.
-            found = self._pipeline(image, candidate_labels=list(asked.sentences), hypothesis_template="{}")
-        labels = dict(zip(asked.sentences, asked.labels, strict=True))
-        return [(labels[one["label"]], one["score"]) for one in found], tokens
+            return asked.scored(self._pipeline(image, **asked.options())), tokens
 
 
 def _decode(request: vision_pb2.ClassifyImageZeroShotRequest, limits: InputLimits) -> list[Call]:

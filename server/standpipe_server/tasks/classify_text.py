@@ -27,6 +27,7 @@ from standpipe_server.tasks.labels import (
     Scored,
     SequenceHead,
     best_first,
+    labels_of,
     to_message,
     usual_function,
     warm_up,
@@ -47,7 +48,7 @@ class ClassifyHead(SequenceHead):
 
     def __init__(self, model: TextModel) -> None:
         super().__init__(model)
-        self._labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+        self._labels = labels_of(model.config)
         self._usual = usual_function(model.config)
 
     def answer(self, call: Call, encodings: Sequence[Encoding], rows: Sequence[Floats]) -> list[Scored]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from standpipe.v1 import text_pb2
+from standpipe_server.errors import check_limit
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import SEQUENCE_CLASSIFIER
 from standpipe_server.programs import Cut, Encoding, Floats, TextModel
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,
-    check_limit,
     check_texts,
     optional,
     text_cost,

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from standpipe.v1 import text_pb2
-from standpipe_server.errors import InvalidInputError
+from standpipe_server.errors import InvalidInputError, check_limit
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import TOKEN_CLASSIFIER
 from standpipe_server.programs import Batch, Cut, Encoding, Floats, TextModel
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,
-    check_limit,
     check_texts,
     known,
     optional,
@@ -21,7 +20,7 @@ from standpipe_server.tasks.base import (
     texts_to_calls,
 )
 from standpipe_server.tasks.entities import Entity, StrategyName, TokenScores, entities, without_overlaps
-from standpipe_server.tasks.labels import one_each, softmax, token_rows, warm_up
+from standpipe_server.tasks.labels import labels_of, one_each, softmax, token_rows, warm_up
 
 _STRATEGY: dict[int, StrategyName] = {
     text_pb2.AGGREGATION_STRATEGY_UNSPECIFIED: "none",
@@ -48,7 +47,7 @@ class TokenHead:
 
     def __init__(self, model: TextModel) -> None:
         self._model = model
-        self._labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+        self._labels = labels_of(model.config)
         tokenizer = model.tokenizer
         self._join = tokenizer.convert_tokens_to_string
         self._unknown = tokenizer.unk_token_id

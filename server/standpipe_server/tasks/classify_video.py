@@ -22,6 +22,7 @@ from standpipe_server.tasks.labels import (
     FunctionName,
     Scored,
     best_first,
+    labels_of,
     to_message,
 )
 
@@ -53,7 +54,7 @@ class ClassifyVideoHead:
     def __init__(self, model: ImageModel) -> None:
         if find_spec("av") is None:
             raise ModelLoadError("reading videos needs the package av: pip install 'standpipe[video]'")
-        self._labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+        self._labels = labels_of(model.config)
         self._frames: int = model.config.num_frames
         self._flexible = model.config.model_type in _FLEXIBLE
 

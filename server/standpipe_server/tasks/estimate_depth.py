@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from standpipe.v1 import vision_pb2
+from standpipe_server.errors import check_limit
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import DEPTH_ESTIMATOR
 from standpipe_server.media.masks import depth_png16
 from standpipe_server.programs import Floats
-from standpipe_server.tasks.base import InputLimits, Task, check_limit, known
+from standpipe_server.tasks.base import InputLimits, Task, known
 from standpipe_server.tasks.images import image_calls, image_cost, image_warm_up, readable
 
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from standpipe.v1 import text_pb2
-from standpipe_server.errors import InvalidInputError, ModelLoadError
+from standpipe_server.errors import InvalidInputError, ModelLoadError, check_limit
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import MASKED_LANGUAGE_MODEL
 from standpipe_server.programs import Batch, Cut, Encoding, Floats, TextModel
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,
-    check_limit,
     check_text,
     check_texts,
     optional,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from standpipe.v1 import audio_pb2
-from standpipe_server.errors import InvalidInputError
+from standpipe_server.errors import InvalidInputError, check_limit
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import SOUND_MAKER
 from standpipe_server.media.audio import AudioFormat
@@ -16,7 +16,6 @@ from standpipe_server.tasks.audios import FORMATS, to_message
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,
-    check_limit,
     check_texts,
     known,
     optional,

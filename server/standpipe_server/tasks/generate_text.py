@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from standpipe.v1 import generation_pb2
+from standpipe_server.errors import check_limit
 from standpipe_server.interfaces import Call, Chunk, Output, Written
 from standpipe_server.kinds import CAUSAL, IMAGE_CHAT
 from standpipe_server.programs import CausalPrompt, Writing
@@ -17,7 +18,6 @@ from standpipe_server.tasks.base import (
     InputLimits,
     StreamTask,
     Task,
-    check_limit,
     check_text,
     check_texts,
     optional,

@@ -61,6 +61,11 @@ def usual_function(config: Any) -> FunctionName:
     return "softmax"
 
 
+def labels_of(config: Any) -> list[str]:
+    """The labels of a model, in the order of its outputs."""
+    return [config.id2label[index] for index in range(config.num_labels)]
+
+
 def token_rows(batch: Batch) -> list[Floats]:
     """The logits of each sequence's tokens, (length, labels)."""
     return [batch.outputs[0][row, : len(encoding)].copy() for row, encoding in enumerate(batch.encodings)]

@@ -14,12 +14,12 @@ from typing import Literal
 import numpy as np
 
 from standpipe.v1 import audio_pb2
-from standpipe_server.errors import InvalidInputError, LimitExceededError
+from standpipe_server.errors import InvalidInputError, LimitExceededError, check_limit
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.media.audio import RawEncoding, raw_samples
 from standpipe_server.media.resampling import StreamResampler
 from standpipe_server.programs import Floats
-from standpipe_server.tasks.base import InputLimits, LiveTask, check_limit, known, optional
+from standpipe_server.tasks.base import InputLimits, LiveTask, known, optional
 from standpipe_server.tasks.transcribe_audio import (
     TASKS_OF_WHISPER,
     TRANSCRIBE_AUDIO,

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from standpipe.v1 import audio_pb2
-from standpipe_server.errors import InvalidInputError
+from standpipe_server.errors import InvalidInputError, check_limit
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import SPEAKER
 from standpipe_server.media.audio import AudioFormat
@@ -23,7 +23,6 @@ from standpipe_server.tasks.base import (
     InputLimits,
     PieceTask,
     Task,
-    check_limit,
     check_text,
     check_texts,
     known,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from standpipe.v1 import tokenizers_pb2
-from standpipe_server.errors import InvalidInputError
+from standpipe_server.errors import InvalidInputError, check_limit
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.programs import TruncationSide
 from standpipe_server.tasks.base import (
@@ -15,7 +15,6 @@ from standpipe_server.tasks.base import (
     InputLimits,
     Task,
     check_count,
-    check_limit,
     check_pairs,
     known,
     optional,

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from standpipe.v1 import text_pb2
-from standpipe_server.errors import InvalidInputError
+from standpipe_server.errors import InvalidInputError, check_limit
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import CAUSAL, SEQ2SEQ
 from standpipe_server.programs import Prompt
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,
-    check_limit,
     check_texts,
     optional,
     text_cost,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from standpipe_server.errors import InvalidInputError
+from standpipe_server.errors import InvalidInputError, check_limit
 from standpipe_server.interfaces import Call
 from standpipe_server.programs import Generation, Prompt
-from standpipe_server.tasks.base import InputLimits, check_limit, optional
+from standpipe_server.tasks.base import InputLimits, optional
 
 _MANY = 1 << 31
 
