@@ -165,3 +165,23 @@ def test_images_that_open_are_asked_about_together_and_the_others_fail_alone() -
 def test_where_no_image_opens_nobody_is_asked() -> None:
     (outcome,) = ImageTextRunner({}).run([Call(Shown(File("broken")), Dots())], alone=True)
     assert isinstance(outcome, InvalidInputError)
+
+
+class CountingHead:
+    """Notes how many images it gets at once."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def answers(self, calls: Sequence[Call], images: Sequence[Any]) -> list[Outcome]:
+        self.sizes.append(len(images))
+        return [Output(image) for image in images]
+
+
+def test_images_that_are_open_together_have_no_more_pixels_than_one_may_have() -> None:
+    head = CountingHead()
+    fit = File.max_pixels // File("").pixels()
+    calls = [Call(Shown(File(str(place))), Dots()) for place in range(2 * fit + 1)]
+    outcomes = ImageTextRunner({Dots: head}).run(calls, alone=True)
+    assert [fit, fit, 1] == head.sizes
+    assert [Output(str(place)) for place in range(2 * fit + 1)] == outcomes
