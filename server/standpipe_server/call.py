@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from standpipe import CallError, Client, contract
-from standpipe_server.call_files import FileError, put_files, saved
+from standpipe_server.call_files import FileError, put_files, saved, shortened
 
 
 class RequestError(Exception):
@@ -89,7 +89,9 @@ def send(
             yield client.call(method, request)
 
 
-def shown(rpc: MethodDescriptor, response: Message, folder: Path | None, number: int) -> str:
+def shown(
+    rpc: MethodDescriptor, response: Message, folder: Path | None, number: int, *, read: bool = False
+) -> str:
     """A response as JSON, with the fields that are zero or empty too: index 0 is an index.
 
     Args:
@@ -97,18 +99,29 @@ def shown(rpc: MethodDescriptor, response: Message, folder: Path | None, number:
         response: The message.
         folder: Where its bytes are saved, and their paths shown; None to show them in base64.
         number: Of the response, from 1.
+        read: A person reads it: bytes that aren't saved are left out where they are many.
 
     Raises:
         RequestError: A file can't be written.
     """
     indent = None if rpc.server_streaming else 2
-    if folder is None:
+    if folder is not None:
+        try:
+            told = saved(response, folder, _file_name(rpc, response, number))
+        except FileError as error:
+            raise RequestError(f"--save: {error}") from error
+    elif read:
+        told = shortened(response)
+    else:
         return to_json(response, zeros=True, indent=indent)
-    name = f"{rpc.name}-{number}" if rpc.server_streaming else rpc.name
-    try:
-        return json.dumps(saved(response, folder, name), indent=indent, ensure_ascii=False)
-    except FileError as error:
-        raise RequestError(f"--save: {error}") from error
+    return json.dumps(told, indent=indent, ensure_ascii=False)
+
+
+def _file_name(rpc: MethodDescriptor, response: Message, number: int) -> str:
+    """What the files of a response are called, before their own numbers."""
+    # Of a stream the last message may be the whole answer, as that of a call without one.
+    whole = "result" in response.DESCRIPTOR.fields_by_name and response.HasField("result")
+    return rpc.name if whole or not rpc.server_streaming else f"{rpc.name}-{number}"
 
 
 def to_json(message: Message, *, zeros: bool, indent: int | None = 2) -> str:

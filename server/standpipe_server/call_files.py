@@ -6,6 +6,7 @@ Not aware of RPCs: which fields hold media is read off their descriptors.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,18 @@ from standpipe.contract import is_media
 _KINDS = (
     (0, b"\x89PNG", "png"),
     (0, b"\xff\xd8\xff", "jpg"),
+    # Before what it begins with, as other files do.
+    (8, b"WEBP", "webp"),
+    (0, b"GIF8", "gif"),
     (0, b"RIFF", "wav"),
     (0, b"fLaC", "flac"),
     (0, b"OggS", "ogg"),
     (4, b"ftyp", "mp4"),
+    (0, b"\x1aE\xdf\xa3", "webm"),
 )
+
+_FEW = 96
+"""Bytes that a person may be shown."""
 
 
 class FileError(Exception):
@@ -31,12 +39,15 @@ class FileError(Exception):
 
 
 def put_files(request: Message, files: Sequence[Path]) -> None:
-    """Put files into a request: into the media that it names without a source, then into its list of media.
+    """Put files into a request.
+
+    Into the media that it names without a source; then into those that it doesn't name, in the order of its
+    fields; then into its list of media.
 
     Raises:
         FileError: There is no place for one, or it can't be read.
     """
-    places = _empty_media(request)
+    places = chain(_empty_media(request), _absent_media(request))
     for file in files:
         place = next(places, None)
         if place is None:
@@ -76,6 +87,15 @@ def saved(message: Message, folder: Path, name: str) -> dict[str, Any]:
     return shown
 
 
+def shortened(message: Message) -> dict[str, Any]:
+    """A message as JSON has it, with their number in place of bytes that are many."""
+    shown: dict[str, Any] = json_format.MessageToDict(message, always_print_fields_with_no_presence=True)
+    for holder, key, content in _bytes(message, shown):
+        if len(content) > _FEW:
+            holder[key] = f"{len(content):,} bytes; --save FOLDER keeps them"
+    return shown
+
+
 def _lists_media(field: Any) -> bool:
     return bool(field.is_repeated) and is_media(field.message_type)
 
@@ -91,6 +111,14 @@ def _empty_media(message: Message) -> Iterator[Any]:
         if field.message_type is not None and not field.message_type.GetOptions().map_entry:
             for inner in value if field.is_repeated else [value]:
                 yield from _empty_media(inner)
+
+
+def _absent_media(message: Message) -> Iterator[Any]:
+    """The media that a message may name, each once, and doesn't."""
+    kind: Any = message.DESCRIPTOR
+    for field in kind.fields:
+        if not field.is_repeated and is_media(field.message_type) and not message.HasField(field.name):
+            yield getattr(message, field.name)
 
 
 def _bytes(message: Message, shown: dict[str, Any]) -> Iterator[tuple[Any, Any, bytes]]:

@@ -71,7 +71,7 @@ def demo_models() -> None:
     folders = {spec.name: spec.source for spec in specs}
     for recipe in RECIPES:
         tasks = ", ".join(recipe.tasks)
-        where = folders.get(recipe.name, f"Left out: {recipe.needs} isn't installed.")
+        where = folders.get(recipe.name, f"Left out: {recipe.missing} isn't installed.")
         console.print(f"[bold]{recipe.name}[/]  {tasks}  {recipe.source.origin}  {recipe.licence}")
         console.print(f"  [dim]{escape(recipe.about)} {escape(where)}[/]")
 
@@ -91,7 +91,10 @@ def call(
     model: Annotated[str, typer.Option(help="Model to call; the request's own unless given.")] = "",
     address: Annotated[str, typer.Option(help="host:port of a running server.")] = "127.0.0.1:50051",
     save: Annotated[
-        Path | None, typer.Option(help="Folder to save masks, pictures, sounds to; else they are base64.")
+        Path | None,
+        typer.Option(
+            help="Folder to save pictures, films, sounds to; else they are base64, or on a terminal left out."
+        ),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to wait.")] = 60.0,
     verbose: Annotated[bool, typer.Option("--verbose", help="Say on standard error what is sent.")] = False,
@@ -108,6 +111,7 @@ def call(
         shown,
         to_json,
     )
+    from standpipe_server.call_steps import StepsBar
 
     if not rpc:
         Console().print(rpcs_table())
@@ -118,9 +122,13 @@ def call(
         if verbose:
             for request in requests:
                 typer.echo(f"{method.full_name} {to_json(request, zeros=False)}", err=True)
-        for number, response in enumerate(send(address, method, requests, timeout), start=1):
-            # JSON is UTF-8, whatever the terminal's encoding is.
-            typer.echo(shown(method, response, save, number).encode())
+        read = sys.stdout.isatty()
+        with StepsBar(method.name, Console(stderr=True)) as bar:
+            for number, response in enumerate(send(address, method, requests, timeout), start=1):
+                if bar.take(response) and read:
+                    continue
+                # JSON is UTF-8, whatever the terminal's encoding is.
+                typer.echo(shown(method, response, save, number, read=read).encode())
     except RequestError as error:
         _fail(str(error), code=2)
     except CallError as error:

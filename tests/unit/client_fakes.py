@@ -10,6 +10,7 @@ import numpy as np
 from audio_answers import AUDIO_ANSWERS
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from image_generation_answers import IMAGE_GENERATION_ANSWERS
 from vision_answers import LABELS, VISION_ANSWERS
 
 from standpipe import Client
@@ -18,6 +19,7 @@ from standpipe.v1 import (
     common_pb2,
     generation_pb2,
     generation_pb2_grpc,
+    image_generation_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
     text_pb2,
@@ -178,6 +180,7 @@ ANSWERS: dict[str, Any] = {
     ),
     **VISION_ANSWERS,
     **AUDIO_ANSWERS,
+    **IMAGE_GENERATION_ANSWERS,
 }
 
 
@@ -292,6 +295,7 @@ def put_on(client: Any, channel: FakeChannel) -> None:
     client.tokenizers = tokenizers_pb2_grpc.TokenizerServiceStub(fake)
     client.vision = vision_pb2_grpc.VisionServiceStub(fake)
     client.audio = audio_pb2_grpc.AudioServiceStub(fake)
+    client.image_generation = image_generation_pb2_grpc.ImageGenerationServiceStub(fake)
     client.models = models_pb2_grpc.ModelServiceStub(fake)
 
 

@@ -68,17 +68,24 @@ class Storyteller(grpc.GenericRpcHandler):
 
 @contextmanager
 def storyteller() -> Iterator[tuple[Storyteller, str]]:
-    """One, and the address where it is served, by a loop and a thread of its own.
+    """One, and the address where it is served."""
+    handler = Storyteller()
+    with serving(handler) as address:
+        yield handler, address
+
+
+@contextmanager
+def serving(handler: grpc.GenericRpcHandler) -> Iterator[str]:
+    """The address where a handler is served, by a loop and a thread of its own.
 
     An asynchronous server, as the real one is: a synchronous one of grpc misses some cancellations.
     """
-    handler = Storyteller()
     loop = asyncio.new_event_loop()
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(loop.run_forever)
         server, address = asyncio.run_coroutine_threadsafe(_serve(handler), loop).result()
         try:
-            yield handler, address
+            yield address
         finally:
             asyncio.run_coroutine_threadsafe(server.stop(None), loop).result()
             loop.call_soon_threadsafe(loop.stop)
@@ -86,7 +93,7 @@ def storyteller() -> Iterator[tuple[Storyteller, str]]:
             loop.close()
 
 
-async def _serve(handler: Storyteller) -> tuple[grpc.aio.Server, str]:
+async def _serve(handler: grpc.GenericRpcHandler) -> tuple[grpc.aio.Server, str]:
     server = grpc.aio.server(handlers=[handler])
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     await server.start()

@@ -47,6 +47,10 @@ INPUTS = {
     "SynthesizeSpeech": ("texts", 1),
     "StreamSynthesizeSpeech": ("text", 1),
     "GenerateAudio": ("prompts", 1),
+    "GenerateImage": ("prompt", 1),
+    "TransformImage": ("prompt", 1),
+    "InpaintImage": ("prompt", 1),
+    "GenerateVideo": ("prompt", 1),
     "ClassifyImage": (None, 1),
     "ClassifyImageZeroShot": ("candidate_labels", 1),
     "DetectObjects": (None, 1),
@@ -154,6 +158,14 @@ def test_the_last_message_of_a_conversation_is_what_is_asked() -> None:
     assert ["system", "user"] == [message["role"] for message in asked]
     assert "You answer in one short sentence." == asked[0]["content"]
     assert 3 == len(asked[1]["content"].split())
+
+
+@pytest.mark.parametrize("name", ["TransformImage", "InpaintImage"])
+def test_a_prompt_is_filled_in_beside_its_picture_and_its_mask(name: str) -> None:
+    expected, filled = first(name, RequestPlan()), first(name, RequestPlan(words="fixed:5", pool=1))
+    assert 5 == len(filled.pop("prompt").split())
+    assert "a handwritten eight" == expected.pop("prompt")
+    assert expected == filled
 
 
 def test_each_input_has_a_text_of_its_own() -> None:

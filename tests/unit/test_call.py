@@ -19,9 +19,10 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
+from image_generation_answers import IMAGES
 
 from standpipe import contract
-from standpipe.v1 import text_pb2, vision_pb2
+from standpipe.v1 import image_generation_pb2, text_pb2, vision_pb2
 
 with warnings.catch_warnings():
     # typer's own, about click.
@@ -314,6 +315,32 @@ def test_bytes_of_a_response_are_saved_and_their_paths_shown(
     masks = [one["mask"]["png"] for one in json.loads(result.stdout)["results"][0]["segments"]]
     assert [str(folder / "SegmentImage-1.png"), str(folder / "SegmentImage-2.png")] == masks
     assert [b"\x89PNG..."] * 2 == [Path(path).read_bytes() for path in masks]
+
+
+def test_pictures_are_saved_and_so_are_previews(address: str, tmp_path: Path) -> None:
+    result = typed("GenerateImage", "--example", "--address", address, "--save", str(tmp_path))
+    messages = [json.loads(line) for line in result.stdout.splitlines()]
+    assert ["progress", "progress", "preview", "progress", "result"] == [next(iter(one)) for one in messages]
+    assert str(tmp_path / "GenerateImage-3-1.png") == messages[2]["preview"]["content"]
+    drawn = [one["content"] for one in messages[4]["result"]["images"]]
+    assert [str(tmp_path / f"GenerateImage-{number}.png") for number in (1, 2)] == drawn
+    assert [one.content for one in IMAGES.images] == [Path(path).read_bytes() for path in drawn]
+
+
+def test_files_fill_the_fields_of_a_request_in_their_order(
+    server: TableServer, address: str, tmp_path: Path
+) -> None:
+    for name in ("photo", "mask"):
+        (tmp_path / name).write_bytes(name.encode())
+    files = [str(tmp_path / name) for name in ("photo", "mask")]
+    typed("InpaintImage", *files, "--json", '{"prompt": "a hose"}', "--address", address)
+    # What the request names without a source comes first.
+    typed("InpaintImage", *files, "--json", '{"maskImage": {}}', "--address", address)
+    for (_, request), expected in zip(
+        server.requests, ([b"photo", b"mask"], [b"mask", b"photo"]), strict=True
+    ):
+        assert isinstance(request, image_generation_pb2.InpaintImageRequest)
+        assert expected == [request.image.content, request.mask_image.content]
 
 
 def test_a_folder_that_can_not_be_written_to_is_named(

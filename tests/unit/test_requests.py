@@ -12,8 +12,17 @@ from standpipe import options, requests
 from standpipe.audio import options as audio_options
 from standpipe.audio import requests as audio
 from standpipe.fields import words as words_of
+from standpipe.image_generation import options as drawing_options
+from standpipe.image_generation import requests as drawing
 from standpipe.pcm import EncodingName
-from standpipe.v1 import audio_pb2, common_pb2, generation_pb2, text_pb2, vision_pb2
+from standpipe.v1 import (
+    audio_pb2,
+    common_pb2,
+    generation_pb2,
+    image_generation_pb2,
+    text_pb2,
+    vision_pb2,
+)
 from standpipe.vision import options as vision_options
 from standpipe.vision import requests as vision
 
@@ -100,6 +109,18 @@ REQUESTS: dict[Request, tuple[tuple[Any, ...], set[str], Any]] = {
         audio_options.ClassifyAudioZeroShotOptions,
     ),
     audio.generate_audio_request: ((["a"],), {"prompts", "format"}, audio_options.GenerateAudioOptions),
+    drawing.generate_image_request: (("a",), {"prompt"}, drawing_options.GenerateImageOptions),
+    drawing.transform_image_request: (
+        (b"i", "a"),
+        {"image", "prompt"},
+        drawing_options.TransformImageOptions,
+    ),
+    drawing.inpaint_image_request: (
+        (b"i", b"m", "a"),
+        {"image", "mask_image", "prompt"},
+        drawing_options.TransformImageOptions,
+    ),
+    drawing.generate_video_request: (("a", b"i"), {"prompt", "image"}, drawing_options.GenerateVideoOptions),
 }
 
 # A value of each type that an option is declared with, and the same value in the request.
@@ -117,6 +138,12 @@ SAMPLES: dict[Any, tuple[Any, Any]] = {
     audio_options.AudioFormatName | None: ("ogg", audio_pb2.AUDIO_FORMAT_OGG),
     audio_options.TranscriptionTaskName | None: ("translate", audio_pb2.TRANSCRIPTION_TASK_TRANSLATE),
     audio_options.TimestampName | None: ("word", audio_pb2.TIMESTAMP_GRANULARITY_WORD),
+    drawing_options.ImageFormatName | None: ("webp", image_generation_pb2.IMAGE_FORMAT_WEBP),
+    drawing_options.VideoFormatName | None: ("gif", image_generation_pb2.VIDEO_FORMAT_GIF),
+    get_type_hints(drawing_options.DiffusionOptions)["loras"]: (
+        {"ink": 0.5, "wet": 0.0},
+        [{"name": "ink", "weight": 0.5}, {"name": "wet", "weight": 0.0}],
+    ),
     get_type_hints(options.FillOptions)["targets"]: (["x", "y"], ["x", "y"]),
     get_type_hints(options.ChatOptions)["tools"]: (
         [{"z": "ü", "a": [1, None]}, '{"b":2}'],
@@ -127,7 +154,7 @@ SAMPLES: dict[Any, tuple[Any, Any]] = {
 }
 
 # These have tests of their own.
-OF_THEIR_OWN = {"ignore_labels", "generation_top_k"}
+OF_THEIR_OWN = {"ignore_labels", "generation_top_k", "preview_steps"}
 
 OPTIONS = [
     pytest.param(request, name, kind, id=f"{request.__name__}-{name}")
@@ -179,8 +206,8 @@ def test_every_field_of_a_request_can_be_said(request_of: Request) -> None:
     can_be_said = set(get_type_hints(declared)) - {"generation_top_k"}
     known = {field.name for field in request_of(*inputs).DESCRIPTOR.fields}
     if "parameters" in known:
-        parameters = {field.name for field in common_pb2.GenerationParameters.DESCRIPTOR.fields}
-        known = known - {"parameters"} | parameters
+        parameters = request_of(*inputs).DESCRIPTOR.fields_by_name["parameters"].message_type
+        known = known - {"parameters"} | {field.name for field in parameters.fields}
     if "constraint" in known:
         known = known - {"constraint"} | {"json_schema", "regex", "choices"}
     assert known == fields | can_be_said
@@ -199,6 +226,8 @@ def test_every_field_of_a_request_can_be_said(request_of: Request) -> None:
         (audio_options.TranscriptionTaskName, audio_pb2.TranscriptionTask),
         (audio_options.TimestampName, audio_pb2.TimestampGranularity),
         (EncodingName, audio_pb2.AudioEncoding),
+        (drawing_options.ImageFormatName, image_generation_pb2.ImageFormat),
+        (drawing_options.VideoFormatName, image_generation_pb2.VideoFormat),
     ],
 )
 def test_every_value_of_an_enum_has_its_word(declared: Any, enum: Any) -> None:

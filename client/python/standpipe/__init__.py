@@ -5,14 +5,15 @@
 ...     vectors = client.embed_text(["Water stands ready in the pipe."])  # float32, (1, 384)
 ...     ((best, *others),) = client.classify_text(["What a wonderful film!"])  # Label("POSITIVE", 0.99…)
 
-Needs grpcio, protobuf and numpy only; for images that aren't files yet also Pillow. The messages are in
-``standpipe.v1``, and ``standpipe.contract`` lists every RPC.
+Needs grpcio, protobuf and numpy only; for images that aren't files yet, or that a model draws, also Pillow.
+The messages are in ``standpipe.v1``, and ``standpipe.contract`` lists every RPC.
 """
 
 from standpipe.aio import AsyncClient
 from standpipe.audio.results import Sound, SpokenSentence, Transcript, TranscriptEvent, TranscriptPart
 from standpipe.client import Client
 from standpipe.errors import CallError
+from standpipe.image_generation.results import Video
 from standpipe.results import (
     Answer,
     ChatAnswer,
@@ -91,4 +92,5 @@ __all__ = [
     "TranscriptEvent",
     "TranscriptPart",
     "Usage",
+    "Video",
 ]

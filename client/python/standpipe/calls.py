@@ -37,6 +37,7 @@ from standpipe.v1 import (
     common_pb2,
     generation_pb2,
     generation_pb2_grpc,
+    image_generation_pb2_grpc,
     models_pb2,
     models_pb2_grpc,
     text_pb2,
@@ -72,6 +73,9 @@ class Stubs(Protocol):
 
     @property
     def audio(self) -> audio_pb2_grpc.AudioServiceStub: ...
+
+    @property
+    def image_generation(self) -> image_generation_pb2_grpc.ImageGenerationServiceStub: ...
 
     @property
     def models(self) -> models_pb2_grpc.ModelServiceStub: ...

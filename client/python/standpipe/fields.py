@@ -46,12 +46,19 @@ def several(name: str, values: Sequence[str]) -> Sequence[str]:
     return values
 
 
-def gathered(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options, those that say how a model writes gathered in one message."""
-    known = common_pb2.GenerationParameters.DESCRIPTOR.fields_by_name
+def gathered(
+    options: Mapping[str, Any], kind: type[Message] = common_pb2.GenerationParameters
+) -> dict[str, Any]:
+    """The options, those that say how a model works gathered in one message.
+
+    Args:
+        options: By name.
+        kind: The message's; of models that write unless another one is named.
+    """
+    known = kind.DESCRIPTOR.fields_by_name
     given = {name: value for name, value in options.items() if value is not None}
-    writing = {name: given.pop(name) for name in list(given) if name in known}
-    return {**given, "parameters": common_pb2.GenerationParameters(**writing) if writing else None}
+    working = {name: given.pop(name) for name in list(given) if name in known}
+    return {**given, "parameters": kind(**working) if working else None}
 
 
 def _known(table: Mapping[str, int], word: str, name: str) -> int:

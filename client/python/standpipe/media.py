@@ -201,15 +201,14 @@ def _array_as_png(array: NDArray[Any], place: str) -> bytes:
     if not (array.ndim == 2 or colours) or not array.size:
         known = "(height, width), (height, width, 3) or (height, width, 4)"
         raise ValueError(f"{place} is an array of shape {array.shape}; send one of shape {known}")
-    pillow = _pillow(f"{place} is an array, which")
-    return _png(pillow.Image.fromarray(array))
+    return _png(pillow(f"{place} is an array, which").Image.fromarray(array))
 
 
 def _as_png(image: PilImage, place: str) -> bytes:
     """The image as the file that it came from would be seen: turned as EXIF says."""
-    pillow = _pillow(f"{place} is an image of Pillow, which")
+    library = pillow(f"{place} is an image of Pillow, which")
     try:
-        upright = pillow.ImageOps.exif_transpose(image)
+        upright = library.ImageOps.exif_transpose(image)
         return _png(upright if upright.mode in _PNG_MODES else upright.convert("RGB"))
     # Pillow reads a file late, and decoders stumble in many ways.
     except Exception as error:
@@ -223,7 +222,15 @@ def _png(image: PilImage) -> bytes:
     return file.getvalue()
 
 
-def _pillow(what: str) -> ModuleType:
+def pillow(what: str) -> ModuleType:
+    """The library.
+
+    Args:
+        what: What needs it, for errors.
+
+    Raises:
+        ImportError: It isn't installed.
+    """
     try:
         import PIL.Image
         import PIL.ImageOps

@@ -2,6 +2,7 @@
 
 from standpipe.aio.audio import AsyncAudioMethods
 from standpipe.aio.generation import AsyncGenerationMethods
+from standpipe.aio.image_generation import AsyncImageGenerationMethods
 from standpipe.aio.models import AsyncModelMethods
 from standpipe.aio.text import AsyncTextMethods
 from standpipe.aio.tokenizers import AsyncTokenizerMethods
@@ -14,6 +15,7 @@ class AsyncClient(
     AsyncTokenizerMethods,
     AsyncVisionMethods,
     AsyncAudioMethods,
+    AsyncImageGenerationMethods,
     AsyncModelMethods,
 ):
     """Calls a Standpipe server from asyncio; the twin of Client, whose docstrings hold here.

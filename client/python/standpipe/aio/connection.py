@@ -17,6 +17,7 @@ from standpipe.streams import AsyncMessageStream, AsyncResultStream, AsyncStream
 from standpipe.v1 import (
     audio_pb2_grpc,
     generation_pb2_grpc,
+    image_generation_pb2_grpc,
     models_pb2_grpc,
     text_pb2_grpc,
     tokenizers_pb2_grpc,
@@ -54,6 +55,7 @@ class AsyncConnection:
         self.tokenizers = tokenizers_pb2_grpc.TokenizerServiceStub(self.channel)
         self.vision = vision_pb2_grpc.VisionServiceStub(self.channel)
         self.audio = audio_pb2_grpc.AudioServiceStub(self.channel)
+        self.image_generation = image_generation_pb2_grpc.ImageGenerationServiceStub(self.channel)
         self.models = models_pb2_grpc.ModelServiceStub(self.channel)
 
     async def __aenter__(self) -> Self:

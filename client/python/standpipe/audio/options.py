@@ -68,3 +68,6 @@ class GenerateAudioOptions(GenerationOptions, total=False):
     model: str | None
     format: AudioFormatName | None
     guidance_scale: float | None
+    negative_prompt: str | None
+    num_inference_steps: int | None
+    duration: float | None

@@ -2,13 +2,22 @@
 
 from standpipe.client.audio import AudioMethods
 from standpipe.client.generation import GenerationMethods
+from standpipe.client.image_generation import ImageGenerationMethods
 from standpipe.client.models import ModelMethods
 from standpipe.client.text import TextMethods
 from standpipe.client.tokenizers import TokenizerMethods
 from standpipe.client.vision import VisionMethods
 
 
-class Client(TextMethods, GenerationMethods, TokenizerMethods, VisionMethods, AudioMethods, ModelMethods):
+class Client(
+    TextMethods,
+    GenerationMethods,
+    TokenizerMethods,
+    VisionMethods,
+    AudioMethods,
+    ImageGenerationMethods,
+    ModelMethods,
+):
     """Calls a Standpipe server; safe to share between threads.
 
     Args:
@@ -24,7 +33,8 @@ class Client(TextMethods, GenerationMethods, TokenizerMethods, VisionMethods, Au
 
     The methods return what was asked for. The whole response (``metadata``: which model, how long, how many
     tokens) comes from ``call`` with a message of ``standpipe.v1`` and a method of a generated stub; these are
-    the attributes ``text``, ``generation``, ``tokenizers``, ``vision``, ``audio`` and ``models``:
+    the attributes ``text``, ``generation``, ``tokenizers``, ``vision``, ``audio``, ``image_generation`` and
+    ``models``:
 
     >>> request = text_pb2.ClassifyTextRequest(texts=["Fine."])  # doctest: +SKIP
     >>> client.call(client.text.ClassifyText, request).metadata.compute_duration  # doctest: +SKIP

@@ -16,6 +16,7 @@ from standpipe.streams import MessageStream, ResultStream, Stream
 from standpipe.v1 import (
     audio_pb2_grpc,
     generation_pb2_grpc,
+    image_generation_pb2_grpc,
     models_pb2_grpc,
     text_pb2_grpc,
     tokenizers_pb2_grpc,
@@ -53,6 +54,7 @@ class Connection:
         self.tokenizers = tokenizers_pb2_grpc.TokenizerServiceStub(self.channel)
         self.vision = vision_pb2_grpc.VisionServiceStub(self.channel)
         self.audio = audio_pb2_grpc.AudioServiceStub(self.channel)
+        self.image_generation = image_generation_pb2_grpc.ImageGenerationServiceStub(self.channel)
         self.models = models_pb2_grpc.ModelServiceStub(self.channel)
 
     def __enter__(self) -> Self:

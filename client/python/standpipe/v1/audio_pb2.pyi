@@ -832,6 +832,9 @@ class GenerateAudioRequest(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     GUIDANCE_SCALE_FIELD_NUMBER: _builtins.int
+    NEGATIVE_PROMPT_FIELD_NUMBER: _builtins.int
+    NUM_INFERENCE_STEPS_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name of the model; empty for the default model of the task."""
     format: Global___AudioFormat.ValueType
@@ -839,6 +842,16 @@ class GenerateAudioRequest(_message.Message):
     guidance_scale: _builtins.float
     """How closely the sound follows the description, from 1 (not bound by it) to 20; for models that have
     it (MusicGen). Default: as the model's own files say.
+    """
+    negative_prompt: _builtins.str
+    """What isn't wanted in the sound; for diffusion models (AudioLDM2)."""
+    num_inference_steps: _builtins.int
+    """Steps from noise to sound, at least 1; the server limits it (250 unless configured); for diffusion
+    models. Default: as the library has it.
+    """
+    duration: _builtins.float
+    """Length of the sound in seconds, above 0 and up to 60; for diffusion models. Default: as the model's own
+    files say.
     """
     @_builtins.property
     def prompts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -856,14 +869,30 @@ class GenerateAudioRequest(_message.Message):
         format: Global___AudioFormat.ValueType = ...,
         parameters: _common_pb2.GenerationParameters | None = ...,
         guidance_scale: _builtins.float | None = ...,
+        negative_prompt: _builtins.str | None = ...,
+        num_inference_steps: _builtins.int | None = ...,
+        duration: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_guidance_scale", b"_guidance_scale", "guidance_scale", b"guidance_scale", "parameters", b"parameters"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_guidance_scale", b"_guidance_scale", "_negative_prompt", b"_negative_prompt", "_num_inference_steps", b"_num_inference_steps", "duration", b"duration", "guidance_scale", b"guidance_scale", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "parameters", b"parameters"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_guidance_scale", b"_guidance_scale", "format", b"format", "guidance_scale", b"guidance_scale", "model", b"model", "parameters", b"parameters", "prompts", b"prompts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_guidance_scale", b"_guidance_scale", "_negative_prompt", b"_negative_prompt", "_num_inference_steps", b"_num_inference_steps", "duration", b"duration", "format", b"format", "guidance_scale", b"guidance_scale", "model", b"model", "negative_prompt", b"negative_prompt", "num_inference_steps", b"num_inference_steps", "parameters", b"parameters", "prompts", b"prompts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__duration: _TypeAlias = _typing.Literal["duration"]  # noqa: Y015
+    _WhichOneofArgType__duration: _TypeAlias = _typing.Literal["_duration", b"_duration"]  # noqa: Y015
     _WhichOneofReturnType__guidance_scale: _TypeAlias = _typing.Literal["guidance_scale"]  # noqa: Y015
     _WhichOneofArgType__guidance_scale: _TypeAlias = _typing.Literal["_guidance_scale", b"_guidance_scale"]  # noqa: Y015
+    _WhichOneofReturnType__negative_prompt: _TypeAlias = _typing.Literal["negative_prompt"]  # noqa: Y015
+    _WhichOneofArgType__negative_prompt: _TypeAlias = _typing.Literal["_negative_prompt", b"_negative_prompt"]  # noqa: Y015
+    _WhichOneofReturnType__num_inference_steps: _TypeAlias = _typing.Literal["num_inference_steps"]  # noqa: Y015
+    _WhichOneofArgType__num_inference_steps: _TypeAlias = _typing.Literal["_num_inference_steps", b"_num_inference_steps"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__duration) -> _WhichOneofReturnType__duration | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__guidance_scale) -> _WhichOneofReturnType__guidance_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__negative_prompt) -> _WhichOneofReturnType__negative_prompt | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__num_inference_steps) -> _WhichOneofReturnType__num_inference_steps | None: ...
 
 Global___GenerateAudioRequest: _TypeAlias = GenerateAudioRequest  # noqa: Y015
 

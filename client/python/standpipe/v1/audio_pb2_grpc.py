@@ -134,7 +134,7 @@ class AudioServiceServicer:
 
     def GenerateAudio(self, request, context):
         """Makes a sound for each description: music, noises, speech with a voice of its own (text-to-audio, on
-        models such as MusicGen and Bark).
+        models such as MusicGen, Bark and AudioLDM2).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

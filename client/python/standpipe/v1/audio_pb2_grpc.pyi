@@ -64,7 +64,7 @@ class AudioServiceStub:
     """Speaks a text, sentence by sentence."""
     GenerateAudio: _grpc.UnaryUnaryMultiCallable[_audio_pb2.GenerateAudioRequest, _audio_pb2.GenerateAudioResponse]
     """Makes a sound for each description: music, noises, speech with a voice of its own (text-to-audio, on
-    models such as MusicGen and Bark).
+    models such as MusicGen, Bark and AudioLDM2).
     """
 
 @_typing.type_check_only
@@ -99,7 +99,7 @@ class AudioServiceAsyncStub(AudioServiceStub):
     """Speaks a text, sentence by sentence."""
     GenerateAudio: _aio.UnaryUnaryMultiCallable[_audio_pb2.GenerateAudioRequest, _audio_pb2.GenerateAudioResponse]  # type: ignore[assignment]
     """Makes a sound for each description: music, noises, speech with a voice of its own (text-to-audio, on
-    models such as MusicGen and Bark).
+    models such as MusicGen, Bark and AudioLDM2).
     """
 
 class AudioServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -173,7 +173,7 @@ class AudioServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audio_pb2.GenerateAudioResponse, _abc.Awaitable[_audio_pb2.GenerateAudioResponse]]:
         """Makes a sound for each description: music, noises, speech with a voice of its own (text-to-audio, on
-        models such as MusicGen and Bark).
+        models such as MusicGen, Bark and AudioLDM2).
         """
 
 def add_AudioServiceServicer_to_server(servicer: AudioServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""ImageGenerationService, for both clients: options, requests, results, and every RPC as a value."""
