@@ -6,6 +6,7 @@ import os
 
 # For this process and the servers that it starts; the libraries read it when they are imported.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["DIFFUSERS_VERBOSITY"] = "error"
 
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -40,7 +41,9 @@ def brittle_roberta(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_server(tiny_bert: Path) -> Iterator[ServerProcess]:
     """A server of the tiny model on torch, with its own limits."""
     options = ["--model", f"tiny={tiny_bert}", "--backend", "torch", "--dtype", "fp32"]
-    with server_process(["--max-text-bytes", "100000", *options]) as server:
+    # Two threads of torch would wait for each other most of the time on a busy machine.
+    options += ["--threads", "1", "--max-text-bytes", "100000"]
+    with server_process(options) as server:
         yield server
 
 

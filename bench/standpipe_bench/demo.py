@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -15,15 +15,13 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from standpipe import CallError, Client, contract
-from standpipe.v1 import audio_pb2, common_pb2, generation_pb2, models_pb2, text_pb2, vision_pb2
+from standpipe.v1 import audio_pb2, common_pb2, generation_pb2, models_pb2
+from standpipe_bench.sayings import SAYINGS, lines
 
 _LONGEST = 100
 """Characters of an input that are shown."""
 
 _SPEECH = ("SynthesizeSpeech", "TranscribeAudio")
-
-_LONGEST_ANSWER = 200
-"""Characters of what a causal model writes that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,137 +41,6 @@ class DemoCall:
     got: str
     answered: bool
     milliseconds: float
-
-
-def _embeddings(response: text_pb2.EmbedTextResponse | vision_pb2.EmbedImageResponse) -> str:
-    first, *others = [embedding.values for embedding in response.embeddings]
-    products = [sum(a * b for a, b in zip(first, other, strict=True)) for other in others]
-    likeness = ", ".join(f"1·{number} = {product:.2f}" for number, product in enumerate(products, start=2))
-    return f"{len(others) + 1} vectors of {response.dimensions}; {likeness}"
-
-
-def _labels(response: Any) -> str:
-    return _lines(
-        ", ".join(f"{one.label} {one.score:.2f}" for one in result.labels) for result in response.results
-    )
-
-
-def _lines(lines: Iterable[str]) -> str:
-    return "\n".join(lines)
-
-
-def _objects(response: Any) -> str:
-    return _lines(
-        ", ".join(f"{one.label} {one.score:.2f} at {one.box.xmin}, {one.box.ymin}" for one in result.objects)
-        for result in response.results
-    )
-
-
-def _share(mask: vision_pb2.Mask) -> str:
-    """How much of an image a mask covers, where its runs are counted."""
-    covered = sum(mask.run_lengths.counts[1::2])
-    return f" {covered / (mask.width * mask.height):.0%}" if covered else ""
-
-
-def _sounds(response: Any) -> str:
-    return _lines(
-        f"{one.duration:.1f} s of sound, {len(one.content) / 1e3:.0f} kB" for one in response.results
-    )
-
-
-def _spoken(messages: Sequence[Any]) -> str:
-    said = [message.sentence for message in messages if message.HasField("sentence")]
-    return _lines(f"{one.audio.duration:.1f} s: {one.text}" for one in said)
-
-
-def _heard(messages: Sequence[Any]) -> str:
-    interim = [message.interim.text for message in messages if message.HasField("interim")]
-    before = _lines(f"… {text}" for text in interim[:2])
-    return f"{before}\n{messages[-1].result.text}".strip()
-
-
-def _prose(text: str) -> str:
-    return shorten(text, _LONGEST_ANSWER, placeholder=" …")
-
-
-def _streamed(messages: Sequence[Any]) -> str:
-    deltas = [message.delta for message in messages if message.HasField("delta")]
-    # Texts come as text, answers of a conversation as content.
-    text = "".join(delta.content if hasattr(delta, "content") else delta.text for delta in deltas)
-    return f"{_prose(text)}\nin {len(messages)} messages"
-
-
-SAYINGS: Mapping[str, Callable[[Any], str]] = {
-    "ListTasks": lambda response: (
-        f"{len(response.tasks)} tasks, {sum(task.served for task in response.tasks)} of them served"
-    ),
-    "ListModels": lambda response: _lines(
-        f"{model.name}, from {model.revision or model.source}" for model in response.models
-    ),
-    "GetModel": lambda response: (
-        f"{response.model.backend} {response.model.dtype} on {response.model.device}; {response.model.reason}"
-    ),
-    "EmbedText": _embeddings,
-    "RerankText": lambda response: _lines(f"{one.score:.2f} {one.text}" for one in response.results),
-    "ClassifyText": _labels,
-    "ClassifyTextZeroShot": _labels,
-    "ClassifyTokens": lambda response: _lines(
-        ", ".join(f"{one.word} {one.entity_group or one.entity}" for one in result.entities)
-        for result in response.results
-    ),
-    "AnswerQuestion": lambda response: _lines(
-        ", ".join(f"{one.answer} {one.score:.2f}" for one in result.answers) for result in response.results
-    ),
-    "AnswerTableQuestion": lambda response: _lines(one.answer for one in response.results),
-    "FillMask": lambda response: _lines(
-        ", ".join(f"{one.token_str} {one.score:.2f}" for one in mask.fills)
-        for result in response.results
-        for mask in result.masks
-    ),
-    "SummarizeText": lambda response: _lines(one.summary_text for one in response.results),
-    "TranslateText": lambda response: _lines(one.translation_text for one in response.results),
-    "TransformText": lambda response: _lines(one.generated_text for one in response.results),
-    "GenerateText": lambda response: _lines(
-        _prose(text.generated_text) for result in response.results for text in result.texts
-    ),
-    "StreamGenerateText": _streamed,
-    "Chat": lambda response: _prose(response.message.content),
-    "StreamChat": _streamed,
-    "ClassifyImage": _labels,
-    "ClassifyImageZeroShot": _labels,
-    "DetectObjects": _objects,
-    "DetectObjectsZeroShot": _objects,
-    "SegmentImage": lambda response: _lines(
-        ", ".join(f"{one.label}{_share(one.mask)}" for one in result.segments) for result in response.results
-    ),
-    "GenerateMasks": lambda response: _lines(f"{len(result.masks)} masks" for result in response.results),
-    "EstimateDepth": lambda response: _lines(
-        f"{one.width} × {one.height} pixels, {one.min:.2f} to {one.max:.2f}" for one in response.results
-    ),
-    "EmbedImage": _embeddings,
-    "CaptionImage": lambda response: _lines(one.generated_text for one in response.results),
-    "AnswerImageQuestion": lambda response: _lines(
-        ", ".join(one.answer for one in result.answers) for result in response.results
-    ),
-    "AnswerDocumentQuestion": lambda response: _lines(
-        ", ".join(one.answer for one in result.answers) for result in response.results
-    ),
-    "MatchKeypoints": lambda response: _lines(f"{len(result.matches)} points" for result in response.results),
-    "ClassifyVideo": _labels,
-    "TranscribeAudio": lambda response: _lines(one.text for one in response.results),
-    "StreamTranscribeAudio": _heard,
-    "ClassifyAudio": _labels,
-    "ClassifyAudioZeroShot": _labels,
-    "SynthesizeSpeech": _sounds,
-    "StreamSynthesizeSpeech": _spoken,
-    "GenerateAudio": _sounds,
-    "Tokenize": lambda response: _lines(
-        " ".join(token.token for token in result.tokens) for result in response.results
-    ),
-    "Detokenize": lambda response: _lines(response.texts),
-    "ApplyChatTemplate": lambda response: response.text,
-}
-"""How the response of each RPC reads in a few words; of a stream, its messages."""
 
 
 @dataclass(slots=True)
@@ -324,23 +191,23 @@ def _why(error: CallError, task: models_pb2.Task | None) -> str:
 
 def _given(request: Message) -> str:
     fields = MessageToDict(request, preserving_proto_field_name=True)
-    return _lines(shorten(line, _LONGEST, placeholder=" …") for line in _inputs(fields))
+    return lines(shorten(line, _LONGEST, placeholder=" …") for line in _inputs(fields))
 
 
 def _inputs(fields: Mapping[str, Any]) -> list[str]:
     """What a request holds: its inputs a line each, its options by name."""
-    lines: list[str] = []
+    found: list[str] = []
     for name, value in fields.items():
         if _is_file(value):
-            lines.append(_input(value))
+            found.append(_input(value))
         elif isinstance(value, dict):
-            lines += _inputs(value)
+            found += _inputs(value)
         elif isinstance(value, list):
-            lines += [_input(one) for one in value]
+            found += [_input(one) for one in value]
         else:
             # A value of an enum begins with the enum's name, which is mostly the field's.
-            lines.append(f"{name} = {str(value).removeprefix(f'{name.upper()}_')}")
-    return lines
+            found.append(f"{name} = {str(value).removeprefix(f'{name.upper()}_')}")
+    return found
 
 
 def _is_file(value: Any) -> bool:

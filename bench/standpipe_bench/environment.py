@@ -26,6 +26,7 @@ from standpipe_bench.devices import Gpus, UnavailableError
 _PACKAGES = (
     "standpipe",
     "accelerate",
+    "diffusers",
     "grpcio",
     "hdrhistogram",
     "llguidance",
@@ -39,6 +40,7 @@ _PACKAGES = (
     "openvino-tokenizers",
     "optimum",
     "optimum-intel",
+    "peft",
     "protobuf",
     "psutil",
     "safetensors",

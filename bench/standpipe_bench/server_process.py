@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import Empty, Queue
@@ -28,12 +29,15 @@ class ServerProcess:
 
 
 @contextmanager
-def server_process(options: Sequence[str] = (), *, timeout: float = 600.0) -> Iterator[ServerProcess]:
+def server_process(
+    options: Sequence[str] = (), *, timeout: float = 600.0, environment: Mapping[str, str] | None = None
+) -> Iterator[ServerProcess]:
     """Start ``standpipe serve`` on a free port, and stop it at the end.
 
     Args:
         options: Of ``standpipe serve``.
         timeout: Seconds until it must be ready; fetching and exporting included.
+        environment: Variables that it has beside those of this process.
 
     Yields:
         The server, once its models are ready.
@@ -42,7 +46,8 @@ def server_process(options: Sequence[str] = (), *, timeout: float = 600.0) -> It
         RuntimeError: It ended, or wasn't ready in time.
     """
     command = [sys.executable, "-m", "standpipe_server", "serve", "--address", "127.0.0.1:0", *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    variables = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables)  # noqa: S603
     lines: Queue[str] = Queue()
     assert process.stdout is not None  # noqa: S101 - it was asked for
     reader = Thread(target=_read, args=(process.stdout, lines), daemon=True)

@@ -35,6 +35,7 @@ _PACKAGES = (
     "tokenizers",
     "openvino",
     "optimum-intel",
+    "diffusers",
 )
 
 

@@ -14,10 +14,11 @@ from rich.console import Console
 
 from standpipe import CallError, contract
 from standpipe.v1 import generation_pb2, text_pb2
-from standpipe_bench.demo import SAYINGS, DemoCall, answer_live, call_everything
+from standpipe_bench.demo import DemoCall, answer_live, call_everything
 from standpipe_bench.in_process.elsewhere import Throughput
 from standpipe_bench.payloads import embed_requests
 from standpipe_bench.requests.texts import texts
+from standpipe_bench.sayings import SAYINGS
 from standpipe_bench.served.comparison import Comparison
 from standpipe_bench.served.tables import calls_table
 from standpipe_server.interfaces import Call, LoadedModel, ModelInfo, Outcome, Output
@@ -103,6 +104,17 @@ def test_the_demo_calls_every_rpc_with_its_example() -> None:
         ("StreamChat", "user: Why do firefighters use a standpipe?", "Of course.\nin 4 messages"),
         ("ClassifyImage", "a file of 2.8 kB\ntop_k = 2", "wet 0.75, dry 0.25\n"),
         ("MatchKeypoints", "a file of 2.8 kB: a file of", "1 points\n0 points"),
+        (
+            "GenerateImage",
+            "a handwritten seven",
+            "3 × 2 pixels, 0.1 kB, seed 18446744073709551614\n"
+            "3 × 2 pixels, 0.1 kB, seed 18446744073709551615\nin 3 steps, previews: 1",
+        ),
+        (
+            "GenerateVideo",
+            "prompt = ",
+            "4 frames of 3 × 2 pixels, 7.5 a second, 0.0 kB, seed 18446744073709551615\nin 3 steps",
+        ),
         ("Tokenize", "Water stands ready", "[CLS] ##pipe"),
         ("Detokenize", "101, 2300, ", "one\n"),
         ("ListTasks", "", "2 tasks, 1 of them served"),

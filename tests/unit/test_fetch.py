@@ -256,9 +256,27 @@ def test_every_recipe_has_a_place_of_its_own_and_says_what_it_is() -> None:
         assert recipe.about.endswith(".")
 
 
+@pytest.mark.parametrize(
+    ("program", "library", "missing"),
+    [
+        ("", "", ""),
+        ("sh", "json", ""),
+        ("no-such-program", "", "no-such-program"),
+        ("", "no_such_library", "no_such_library"),
+        ("no-such-program", "json", "no-such-program"),
+    ],
+)
+def test_a_recipe_says_what_its_model_takes_that_is_not_there(
+    recipe: Recipe, program: str, library: str, missing: str
+) -> None:
+    asked = replace(recipe, needs=program, library=library)
+    assert (missing, not missing) == (asked.missing, asked.able)
+
+
 def test_knowing_the_recipes_needs_no_model_library() -> None:
-    heavy = {"numpy", "onnx", "torch", "transformers"}
-    code = f"import sys, standpipe_server.demo_models; print({heavy} & set(sys.modules))"
+    heavy = {"diffusers", "numpy", "onnx", "torch", "transformers"}
+    code = "import sys; from standpipe_server.demo_models import RECIPES; [one.missing for one in RECIPES];"
+    code += f"print({heavy} & set(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "set()" == ended.stdout.strip()
 

@@ -14,17 +14,25 @@ from typing import Annotated
 import grpc
 import typer
 from google.protobuf.json_format import MessageToDict
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.text import Text
 
 from standpipe import CallError, Client
 from standpipe_bench.cli.options import OutputOptions, TargetOptions, TimingOptions
 from standpipe_bench.cli.session import bench, console, finish, write_json
 from standpipe_bench.demo import SAID, answer_live, call_everything, speak_and_listen
+from standpipe_bench.drawing import Told, draw
 from standpipe_bench.environment import environment
 from standpipe_bench.load.driver import on_fast_loop
 from standpipe_bench.load.schedules import Closed
 from standpipe_bench.served.neighbours import QUIET, Neighbours
-from standpipe_bench.served.tables import calls_table, findings_table, goals_table, ratio_table
+from standpipe_bench.served.tables import (
+    calls_table,
+    drawings_table,
+    findings_table,
+    goals_table,
+    ratio_table,
+)
 from standpipe_bench.server_process import server_process
 
 Json = Annotated[Path | None, typer.Option("--json", help="Write the result here too.")]
@@ -42,6 +50,7 @@ def demo(
         with Client(address) as client:
             _chat(client)
             _speech(client)
+            _drawing(client)
             console.print(calls_table(call_everything(client)))
         target, out = TargetOptions(address=address, words="17", items=1), OutputOptions(json=output)
         timing = TimingOptions(duration=duration, warm_up=1.0)
@@ -220,6 +229,30 @@ def _speech(client: Client) -> None:
     console.print(Text(f"said:  {SAID}", style="bold"))
     console.print(Text(f"heard: {told.heard}"))
     console.print(Text(f"{told.pace()}; the speech is {told.file}\n", style="dim"))
+
+
+def _drawing(client: Client) -> None:
+    """Have pictures drawn, show how far each is, and then the pictures."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
+    with Progress(*columns, console=console) as bars:
+
+        def begin(said: str) -> Told:
+            bar = bars.add_task(said, total=None)
+            return lambda step, steps: bars.update(bar, completed=step, total=steps)
+
+        try:
+            drawings = draw(client, Path(tempfile.gettempdir()), begin)
+        except CallError as error:
+            if error.code is not grpc.StatusCode.NOT_FOUND:
+                raise
+            for bar in bars.task_ids:
+                bars.remove_task(bar)
+            console.print(Text(f"not drawn: {error.message}; the demo's own model needs diffusers\n", "dim"))
+            return
+    console.print(drawings_table(drawings))
+    for drawing in drawings:
+        console.print(Text(f"drawn in {drawing.seconds:.2f} s: {drawing.file}", style="dim"))
+    console.print()
 
 
 def _busy(shares: list[float], leaning: str = "") -> str:

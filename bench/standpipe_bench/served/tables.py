@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from standpipe_bench.demo import DemoCall
+from standpipe_bench.drawing import Drawing, blocks
 from standpipe_bench.report.cells import table
 from standpipe_bench.served.comparison import Comparison, Goal
 from standpipe_bench.served.generation import Finding
@@ -21,6 +22,16 @@ def calls_table(calls: Sequence[DemoCall]) -> Table:
         # Text, not markup: "[MASK]" is one of the inputs.
         given, got = Text(call.given), Text(call.got, style="" if call.answered else "dim")
         shown.add_row(call.rpc.rpartition(".")[2], given, got, f"{call.milliseconds:.1f}")
+    return shown
+
+
+def drawings_table(drawings: Sequence[Drawing]) -> Table:
+    """Pictures beside each other, under what they were asked for."""
+    shown = Table.grid(padding=(0, 3))
+    for _ in drawings:
+        shown.add_column()
+    shown.add_row(*(Text(drawing.said, style="bold") for drawing in drawings))
+    shown.add_row(*(Text(blocks(drawing.image)) for drawing in drawings))
     return shown
 
 

@@ -34,7 +34,7 @@ def write(model: Any, weights: Mapping[str, NDArray[np.float32]], tokenizer: Any
         tokenizer: A fast one.
         target: The folder to make.
     """
-    _quieten()
+    quieten()
     model.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
     model.save_pretrained(target)
     # What a package ships may pad or cut every text on its own; here the caller says when.
@@ -68,7 +68,7 @@ def write_audio_model(model: Any, weights: Mapping[str, torch.Tensor], processor
 
 
 def _write(model: Any, weights: Mapping[str, torch.Tensor], processor: Any, target: Path) -> None:
-    _quieten()
+    quieten()
     model.load_state_dict(weights)
     model.save_pretrained(target)
     processor.save_pretrained(target)
@@ -84,7 +84,7 @@ def check(folder: Path, auto: Any) -> None:
     Raises:
         ValueError: Weights are missing or left over, or the model doesn't answer with numbers.
     """
-    model = _load(folder, auto)
+    model = whole(folder, auto)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     inputs = tokenizer(_SENTENCE, return_tensors="pt")
     if model.config.is_encoder_decoder:
@@ -102,7 +102,7 @@ def check_image_model(folder: Path, auto: Any) -> None:
     Raises:
         ValueError: Weights are missing or left over, or the model doesn't answer with numbers.
     """
-    model = _load(folder, auto)
+    model = whole(folder, auto)
     processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
     _answer(model, processor(_PICTURE, return_tensors="pt"))
 
@@ -117,7 +117,7 @@ def check_recognizer(folder: Path, auto: Any) -> None:
     Raises:
         ValueError: Weights are missing or left over, or the model doesn't answer with numbers.
     """
-    model = _load(folder, auto)
+    model = whole(folder, auto)
     processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
     rate = processor.feature_extractor.sampling_rate
     heard = processor(_tone(rate), sampling_rate=rate, return_tensors="pt")
@@ -136,7 +136,7 @@ def check_speaker(folder: Path, auto: Any, signs: str) -> None:
     Raises:
         ValueError: Weights are missing or left over, or the model doesn't answer with numbers.
     """
-    model = _load(folder, auto)
+    model = whole(folder, auto)
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     _answer(model, tokenizer(signs, return_tensors="pt"))
 
@@ -147,8 +147,17 @@ def _tone(rate: int) -> NDArray[np.float32]:
     return tone
 
 
-def _load(folder: Path, auto: Any) -> Any:
-    _quieten()
+def whole(folder: Path, auto: Any) -> Any:
+    """Load a model whose weights must fit.
+
+    Args:
+        folder: The model's.
+        auto: The class that loads it.
+
+    Raises:
+        ValueError: Weights are missing or left over.
+    """
+    quieten()
     model, report = auto.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     report["unexpected_keys"] = set(report["unexpected_keys"]) - {_HARMLESS}
     wrong = {what: found for what, found in report.items() if found}
@@ -164,7 +173,7 @@ def _answer(model: Any, inputs: Any) -> None:
         raise ValueError(f"{type(model).__name__} answers with something else than numbers")
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Keep the library's reports and bars off the terminal: what goes wrong is raised."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()

@@ -17,6 +17,11 @@ from standpipe_server.demo_models.converters.folders import check
 _PICKLES = ("*.bin", "*.pickle", "*.pkl", "*.pt", "*.pth")
 
 
+def copy(source: Path, target: Path) -> None:
+    """Copy a folder, but for pickles."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_PICKLES))
+
+
 def encoder(source: Path, target: Path) -> None:
     """Take over a model without a head."""
     _take(source, target, AutoModel)
@@ -33,5 +38,5 @@ def seq2seq(source: Path, target: Path) -> None:
 
 
 def _take(source: Path, target: Path, auto: Any) -> None:
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*_PICKLES))
+    copy(source, target)
     check(target, auto)
