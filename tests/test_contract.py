@@ -12,7 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 from transformers.pipelines import SUPPORTED_TASKS, TASK_ALIASES
 
 from standpipe import contract
-from standpipe_bench import demo
+from standpipe_bench.sayings import SAYINGS
 from standpipe_server.rpc.model_calls import MODEL_CALLS
 from standpipe_server.rpc.server import SERVICES
 from standpipe_server.tasks import (
@@ -40,7 +40,7 @@ EXAMPLES = {path.stem: path for path in Path("protos/examples").glob("*.json")}
 def test_every_rpc_of_the_protos_has_a_handler_an_example_and_a_place_in_the_demo() -> None:
     assert set(METHODS) == {task.rpc for task in ANSWERED} | set(MODEL_CALLS)
     assert {name.rpartition(".")[2] for name in METHODS} == set(EXAMPLES)
-    assert {method.name for method in METHODS.values()} == set(demo.SAYINGS)
+    assert {method.name for method in METHODS.values()} == set(SAYINGS)
     assert dict(contract.methods()) == METHODS
 
 
@@ -65,7 +65,7 @@ def test_every_task_s_request_names_a_model_and_its_response_carries_metadata() 
 
 
 def test_every_default_is_the_one_that_the_library_pins() -> None:
-    """Tasks whose pipelines transformers 5 has dropped keep the defaults of transformers 4."""
+    """Tasks whose pipelines transformers 5 has dropped keep those of transformers 4; diffusers has none."""
     for task in MODEL_TASKS.values():
         pinned = SUPPORTED_TASKS.get(task.name)
         if pinned is not None:
@@ -74,10 +74,10 @@ def test_every_default_is_the_one_that_the_library_pins() -> None:
     dropped |= {"image-to-text", "visual-question-answering"}
     # The library has one pipeline for speech and other sounds, under two names.
     assert "text-to-speech" in TASK_ALIASES
-    assert {name for name, task in MODEL_TASKS.items() if name not in SUPPORTED_TASKS} == dropped | {
-        "text-ranking",
-        "text-to-speech",
-    }
+    drawing = {"text-to-image", "image-to-image", "inpainting", "text-to-video"}
+    ours = dropped | drawing | {"text-ranking", "text-to-speech"}
+    assert {name for name in MODEL_TASKS if name not in SUPPORTED_TASKS} == ours
+    assert {("", "")} == {MODEL_TASKS[name].default for name in drawing}
     assert all(MODEL_TASKS[name].default[1] for name in dropped)
 
 

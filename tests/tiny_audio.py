@@ -65,7 +65,7 @@ CODEC: dict[str, Any] = {
 }
 
 # Of what makes waves: 64 samples to a step.
-_WAVES_OUT: dict[str, Any] = {
+WAVES_OUT: dict[str, Any] = {
     "upsample_initial_channel": 16,
     "upsample_rates": [8, 8],
     "upsample_kernel_sizes": [16, 16],
@@ -249,7 +249,7 @@ def save_tiny_vits(folder: Path, *, voices: int = 1, **config: Any) -> Path:
         prior_encoder_num_flows=2,
         prior_encoder_num_wavenet_layers=1,
         posterior_encoder_num_wavenet_layers=1,
-        **_WAVES_OUT,
+        **WAVES_OUT,
         duration_predictor_num_flows=2,
         duration_predictor_filter_channels=16,
         sampling_rate=RATE,
@@ -285,7 +285,7 @@ def save_tiny_speecht5(folder: Path) -> Path:
         **_BYTE_ENDS,
         decoder_start_token_id=2,
     )
-    waves = transformers.SpeechT5HifiGanConfig(model_in_dim=16, **_WAVES_OUT, initializer_range=0.2)
+    waves = transformers.SpeechT5HifiGanConfig(model_in_dim=16, **WAVES_OUT, initializer_range=0.2)
     write(folder / "vocoder", lambda: transformers.SpeechT5HifiGan(waves))
     return write(folder, lambda: transformers.SpeechT5ForTextToSpeech(settings), tokenizer)
 

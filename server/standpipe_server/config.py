@@ -37,6 +37,24 @@ def _names(value: Any) -> Any:
     return tuple(task for name in names for task in SEVERAL.get(name, (name,)))
 
 
+def _adapters(value: Any) -> Any:
+    """``NAME=SOURCE``, several of them split by commas, or a table, to pairs; pairs pass through."""
+    if isinstance(value, dict):
+        return tuple(value.items())
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(_adapter(part) if isinstance(part, str) else part for part in parts)
+
+
+def _adapter(text: str) -> tuple[str, str]:
+    name, equals, source = text.partition("=")
+    if not (name and equals and source):
+        raise ValueError(f"{text!r} isn't NAME=SOURCE")
+    return name, source
+
+
+Adapters = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_adapters)]
+
+
 class ModelOptions(BaseModel):
     """How to load a model; what one model leaves open, the server's own options say."""
 
@@ -53,6 +71,7 @@ class ModelOptions(BaseModel):
     max_batched_tokens: int | None = Field(None, ge=0)
     kv_cache_gb: float | None = Field(None, gt=0)
     prefix_cache: bool | None = None
+    lora: Adapters | None = None
 
 
 class ModelEntry(ModelOptions):
@@ -144,6 +163,9 @@ class Settings(BaseSettings):
     )
     kv_cache_gb: float = Field(1.0, gt=0, description="memory for a causal model's keys and values")
     prefix_cache: bool = Field(True, description="keep them for prompts that begin alike (OpenVINO)")
+    lora: Annotated[Adapters, NoDecode] = Field(
+        (), description="NAME=SOURCE of an adapter of diffusion models; repeat for more"
+    )
     max_batch_items: int = Field(256, ge=1, description="items in one batch")
     max_batch_cost: int | None = Field(
         None, ge=1, description="padded tokens in one batch; as many as the backend needs unless set"
@@ -162,6 +184,10 @@ class Settings(BaseSettings):
     max_seconds: float = Field(3600.0, gt=0, description="seconds of one sound")
     max_channels: int = Field(2, ge=1, description="channels of one sound")
     max_sample_rate: int = Field(192_000, ge=8000, description="samples a second of one sound")
+    max_steps: int = Field(250, ge=1, description="steps of a diffusion model")
+    max_drawn_pixels: int = Field(4 << 20, ge=1, description="pixels of one picture, or frame, that is drawn")
+    max_drawn_images: int = Field(16, ge=1, description="pictures that are drawn for one prompt")
+    max_drawn_frames: int = Field(128, ge=1, description="frames of one film that is made")
     allow_uri: Annotated[list[str], NoDecode, BeforeValidator(_uris)] = Field(
         [],
         description="where media may be fetched from, as https://images.example.org/photos/ or "

@@ -92,6 +92,12 @@ class DeadlinePassedError(ServingError):
     reason = "DEADLINE_PASSED"
 
 
+class GoneError(ServingError):
+    """Nobody waits any longer for the answer, so it wasn't finished."""
+
+    reason = "NOBODY_WAITS"
+
+
 class ModelFailedError(ServingError):
     """The model raised; the server lives on."""
 

@@ -16,6 +16,34 @@ DtypeName = Literal["auto", "fp32", "fp16", "bf16"]
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """How far a call is that takes long.
+
+    Attributes:
+        number: Steps that are done.
+        count: Steps that it takes.
+        preview: What its output looks like by now, ready to send, where that was asked for.
+    """
+
+    number: int
+    count: int
+    preview: bytes = b""
+
+
+class Watcher(Protocol):
+    """Who waits for a call that takes long; told and asked by the worker, on its own thread."""
+
+    @property
+    def gone(self) -> bool:
+        """Nobody waits any longer: the rest needn't be done."""
+        ...
+
+    def tell(self, step: Step) -> None:
+        """Say how far the call is."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One item for a model.
 
@@ -24,11 +52,13 @@ class Call:
         parameters: How, hashable and of the task's own class, by which a model with several tasks knows what
         is wanted.
         field: Where the request has it, such as ``texts[3]``: an error names it.
+        watcher: Who waits for it, where its task takes long.
     """
 
     input: Any
     parameters: Any
     field: str = ""
+    watcher: Watcher | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +167,7 @@ class ModelSpec:
             is of a prompt waits for the next step. 0 leaves either to the server.
         kv_cache_gb: Memory, in 10⁹ bytes, for the keys and values of what a causal model reads and writes.
         prefix_cache: Keep them for prompts that begin alike, where the engine can be trusted with that.
+        lora: Adapters of a diffusion model: what calls name them, and the folder or Hub id of each.
     """
 
     name: str
@@ -154,6 +185,7 @@ class ModelSpec:
     max_batched_tokens: int = 0
     kv_cache_gb: float = 1.0
     prefix_cache: bool = True
+    lora: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ class Kind:
             with an image processor; ``image_text`` is a processor of both, and ``generate`` or a forward
             pass; ``seq2seq`` is batched ``generate``; ``causal`` is an engine that batches token by token;
             ``image_causal`` is the same for prompts with images; ``sound`` makes sound of text; ``pipeline``
-            is the library's own pipeline object.
-        transformers: The class that loads it.
+            is the library's own pipeline object; ``diffusion`` is a pipeline of diffusers.
+        transformers: The class that loads it; of diffusers for ``diffusion``.
         optimum: The class that exports it to OpenVINO; empty where there is none. Models that read images
             need none.
         outputs: What a forward pass gives, by name.
@@ -29,7 +29,17 @@ class Kind:
             in full.
     """
 
-    way: Literal["encoder", "image", "image_text", "seq2seq", "causal", "image_causal", "sound", "pipeline"]
+    way: Literal[
+        "encoder",
+        "image",
+        "image_text",
+        "seq2seq",
+        "causal",
+        "image_causal",
+        "sound",
+        "pipeline",
+        "diffusion",
+    ]
     transformers: str
     optimum: str = ""
     outputs: tuple[str, ...] = ("logits",)
@@ -104,3 +114,4 @@ AUDIO_CLASSIFIER = Kind("pipeline", "AutoModelForAudioClassification", readers=(
 ZERO_SHOT_AUDIO_CLASSIFIER = Kind("pipeline", "AutoModel", readers=("feature_extractor", "tokenizer"))
 SPEAKER = Kind("sound", "AutoModelForTextToWaveform", others=("AutoModelForTextToSpectrogram",), precise=True)
 SOUND_MAKER = Kind("sound", "AutoModelForTextToWaveform")
+DIFFUSER = Kind("diffusion", "DiffusionPipeline", "OVDiffusionPipeline")

@@ -5,12 +5,17 @@ Beside ``programs``, which has the same for texts. Not aware of gRPC, of message
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from standpipe_server.interfaces import Call, Outcome, Output, Written
 from standpipe_server.programs import Floats, Generation
+
+
+def _never() -> bool:
+    return False
 
 
 class ImageModel(Protocol):
@@ -100,14 +105,16 @@ class SoundModel(Protocol):
 
     Attributes:
         folder: Of its files.
-        config: Its transformers config.
-        writes: It makes sound token by token; else at once.
+        config: Its library's config.
+        writes: It makes sound token by token.
+        diffuses: It makes sound out of noise, step by step; one that does neither makes it at once.
         rate: Samples a second.
     """
 
     folder: Path
     config: Any
     writes: bool
+    diffuses: bool
     rate: int
 
     def tokens(self, text: str) -> int:
@@ -122,6 +129,8 @@ class SoundModel(Protocol):
         generate: Mapping[str, Any] | None = None,
         forward: Mapping[str, Any] | None = None,
         attributes: Mapping[str, Any] | None = None,
+        diffuse: Mapping[str, Any] | None = None,
+        gone: Callable[[], bool] = _never,
     ) -> Floats:
         """Samples, (n,) or (channels, n).
 
@@ -129,8 +138,14 @@ class SoundModel(Protocol):
             text: In the model's own letters.
             seed: For the same sound each time; None for whatever comes.
             generate: Keyword arguments of ``generate``, where it writes.
-            forward: Keyword arguments of its forward pass, where it doesn't.
+            forward: Keyword arguments of its forward pass, where it makes a sound at once.
             attributes: Of the model that say how it sounds, for this call.
+            diffuse: By the request's fields what it makes its sound after, where it diffuses.
+            gone: Nobody waits for the sound any longer; asked at each step, where it diffuses.
+
+        Raises:
+            GoneError: Nobody waits.
+            InvalidInputError: It doesn't take what ``diffuse`` has; the error names the field.
         """
         ...
 
@@ -143,5 +158,144 @@ class SoundHead(Protocol):
 
         Raises:
             InvalidInputError: The call is at fault.
+        """
+        ...
+
+
+DrawingTask = Literal["text-to-image", "image-to-image", "inpainting", "text-to-video"]
+
+
+def _heedless(number: int, count: int, preview: Any) -> None:
+    """For whoever needn't be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture, or a film, to draw.
+
+    Attributes:
+        prompt: What it shows.
+        negative_prompt: What it doesn't; None for whatever the pipeline takes then.
+        seed: Of its noise.
+        image: Upright and RGB: what it begins with; None where it begins with noise alone.
+        mask: As large as the image, white where it is drawn anew.
+        preview_steps: Make a preview after each so many steps; 0 for none.
+        tell: Told how many steps are done, how many it takes, and the preview, an image, or None.
+        gone: Nobody waits for it any longer.
+    """
+
+    prompt: str
+    negative_prompt: str | None = None
+    seed: int = 0
+    image: Any = None
+    mask: Any = None
+    preview_steps: int = 0
+    tell: Callable[[int, int, Any], None] = _heedless
+    gone: Callable[[], bool] = _never
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What became of a drawing.
+
+    Attributes:
+        frames: One image, or those of a film; RGB.
+        harmful: The pipeline's own checker found it so.
+    """
+
+    frames: Sequence[Any]
+    harmful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How pictures of one batch are drawn.
+
+    Attributes:
+        arguments: Of the pipeline's call, by name; none that the pipeline doesn't take.
+        scheduler: By its class's name; empty for the model's own.
+        loras: Adapters by name, and how much of each.
+    """
+
+    arguments: tuple[tuple[str, Any], ...] = ()
+    scheduler: str = ""
+    loras: tuple[tuple[str, float], ...] = ()
+
+
+class Artist(Protocol):
+    """A diffusion pipeline for one task; it belongs to one thread.
+
+    Attributes:
+        takes: Names of what its call takes, and what it takes where nothing is given.
+        needs: Of these, those that it can't do without.
+        name: Of its class, for errors.
+        multiple: What both sides of a picture must be multiples of.
+        size: Width and height that it draws where none are asked for; None where its files don't say.
+        schedulers: Names of the classes of those that it can be led by.
+        loras: Names of its adapters.
+        layers: Of its text encoder; 0 where it isn't known to have one.
+        previews: It can make them.
+    """
+
+    takes: dict[str, Any]
+    needs: frozenset[str]
+    name: str
+    multiple: int
+    size: tuple[int, int] | None
+    schedulers: tuple[str, ...]
+    loras: tuple[str, ...]
+    layers: int
+    previews: bool
+
+    def tokens(self, prompt: str) -> int:
+        """How many tokens of a prompt it reads: what is too long is cut."""
+        ...
+
+    def draw(self, drawings: Sequence[Drawing], manner: Manner) -> Sequence[Drawn]:
+        """Draw all in one batch.
+
+        Args:
+            drawings: At least one; images of one size.
+            manner: How.
+
+        Raises:
+            GoneError: Nobody waits any longer for any of them.
+        """
+        ...
+
+
+class DiffusionModel(Protocol):
+    """The weights of a diffusion model, and pipelines for what can be done with them.
+
+    Attributes:
+        folder: Of its files.
+    """
+
+    folder: Path
+
+    def artist(self, task: DrawingTask) -> Artist:
+        """Its pipeline for a task.
+
+        Raises:
+            ModelLoadError: It has none.
+        """
+        ...
+
+
+class DrawingHead(Protocol):
+    """What one task asks of an Artist.
+
+    Attributes:
+        pixels: That it draws for a call that says nothing of its size; None where they aren't known.
+    """
+
+    @property
+    def pixels(self) -> int | None: ...
+
+    def answers(self, calls: Sequence[Call]) -> Sequence[Outcome]:
+        """One outcome for each call.
+
+        Args:
+            calls: Of equal parameters.
         """
         ...

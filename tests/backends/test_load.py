@@ -144,7 +144,7 @@ def test_a_path_without_a_folder_is_no_hub_id(source: str) -> None:
 
 
 def test_a_folder_without_a_config_is_no_model(tmp_path: Path) -> None:
-    assert f"model 'm': the folder {tmp_path} has no config.json" == refusal(tmp_path)
+    assert f"model 'm': the folder {tmp_path} has no config.json, nor a model_index.json" == refusal(tmp_path)
 
 
 @pytest.mark.parametrize("source", ["a/b/c", "org/na me", "-"])

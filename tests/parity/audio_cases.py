@@ -78,6 +78,23 @@ _WHISPER: list[Request] = [
     {"audios": [LONG_SOUND], "chunkLength": 1.5, "parameters": GREEDY},
 ]
 
+# Of diffusion models: they write no tokens, and by default take hundreds of steps.
+_DIFFUSED: list[Request] = [
+    {"prompts": [HELLO, "a calm bell"], "parameters": SPOKEN, "numInferenceSteps": 3},
+    *({"prompts": [HELLO], "format": form, "parameters": SPOKEN, "numInferenceSteps": 2} for form in FORMS),
+    {"prompts": [HELLO], "parameters": {"seed": "8"}, "numInferenceSteps": 4, "negativePrompt": "rain"},
+    {"prompts": [HELLO], "parameters": SPOKEN, "numInferenceSteps": 3, "guidanceScale": 1},
+    {
+        "prompts": [HELLO],
+        "parameters": SPOKEN,
+        "numInferenceSteps": 3,
+        "guidanceScale": 9.5,
+        "duration": 0.07,
+    },
+]
+# More letters than it reads, for more seconds than it was made for.
+_LENGTHY: Request = {"prompts": [HELLO * 20], "parameters": SPOKEN, "numInferenceSteps": 1, "duration": 1}
+
 AUDIO_SPECIAL: dict[str, dict[str, list[Request]]] = {
     "ctc": {
         "TranscribeAudio": [
@@ -102,6 +119,8 @@ AUDIO_SPECIAL: dict[str, dict[str, list[Request]]] = {
         ],
     },
     "speech_to_text": {"TranscribeAudio": [{"audios": [SOUND], "parameters": GREEDY}]},
+    "audioldm2": {"GenerateAudio": [*_DIFFUSED, _LENGTHY]},
+    "stable_audio": {"GenerateAudio": _DIFFUSED},
     "voices": {
         "SynthesizeSpeech": [
             {"texts": [HELLO], "parameters": SPOKEN | {"speakerId": 1}},
@@ -121,7 +140,12 @@ AUDIO_TINY: dict[str, tuple[str, list[str]]] = {
     "vits": ("text-to-speech", ["SynthesizeSpeech"]),
     "voices": ("text-to-speech", ["SynthesizeSpeech"]),
     "musicgen": ("text-to-audio", ["GenerateAudio"]),
+    "audioldm2": ("text-to-audio", ["GenerateAudio"]),
+    "stable_audio": ("text-to-audio", ["GenerateAudio"]),
 }
+
+# Models that are asked their own cases only.
+AUDIO_APART = ("audioldm2", "stable_audio")
 
 
 def _example(rpc: str) -> Request:
@@ -208,6 +232,12 @@ AUDIO_MISTAKES: list[tuple[str, Request, str]] = [
     ("GenerateAudio", {"prompts": ["a"], "format": 99}, "format"),
     ("GenerateAudio", {"prompts": ["a"], "parameters": {"temperature": 0}}, "parameters.temperature"),
     ("GenerateAudio", {"prompts": ["a"], "parameters": {"maxNewTokens": 5000}}, "parameters.max_new_tokens"),
+    ("GenerateAudio", {"prompts": ["a"], "numInferenceSteps": 0}, "num_inference_steps"),
+    ("GenerateAudio", {"prompts": ["a"], "numInferenceSteps": 251}, "num_inference_steps"),
+    *(
+        ("GenerateAudio", {"prompts": ["a"], "duration": length}, "duration")
+        for length in (0, -1, 60.1, "NaN")
+    ),
 ]
 # Model, RPC, request, and the field.
 AUDIO_MISTAKES_BY_MODEL: list[tuple[str, str, Request, str]] = [
@@ -219,4 +249,11 @@ AUDIO_MISTAKES_BY_MODEL: list[tuple[str, str, Request, str]] = [
     ),
     ("speech_to_text", "TranscribeAudio", {"audios": [SHORT], **_WORDS}, "timestamps"),
     ("voices", "SynthesizeSpeech", {"texts": ["a"], "parameters": {"speakerId": 3}}, "parameters.speaker_id"),
+    ("musicgen", "GenerateAudio", {"prompts": ["a"], "negativePrompt": "rain"}, "negative_prompt"),
+    ("musicgen", "GenerateAudio", {"prompts": ["a"], "numInferenceSteps": 2}, "num_inference_steps"),
+    ("musicgen", "GenerateAudio", {"prompts": ["a"], "duration": 1}, "duration"),
+    ("audioldm2", "GenerateAudio", {"prompts": ["a"], "parameters": MAKE}, "parameters.max_new_tokens"),
+    # Less than the model's least, and more than its most.
+    ("audioldm2", "GenerateAudio", {"prompts": ["a"], "duration": 0.001}, "duration"),
+    ("stable_audio", "GenerateAudio", {"prompts": ["a"], "duration": 30}, "duration"),
 ]

@@ -22,7 +22,7 @@ from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from parity.comparing import level, steps
-from parity.library import Answer, enum_word, given, pipe
+from parity.library import Answer, diffuser, enum_word, given, pipe
 from standpipe_server.media.audio import AudioFileLimits, EncodedAudio
 
 _GRANULARITY = {None: None, "segment": True, "word": "word"}
@@ -121,6 +121,8 @@ def _spelled(folder: Path, text: str) -> str:
 
 
 def generate_audio(folder: Path, request: Any) -> Answer:
+    if (folder / "model_index.json").is_file():
+        return _diffused(folder, request)
     make = pipe("text-to-audio", folder)
     options = {field.name: value for field, value in request.parameters.ListFields()}
     options |= given(request, "guidance_scale")
@@ -129,6 +131,22 @@ def generate_audio(folder: Path, request: Any) -> Answer:
     for prompt in request.prompts:
         with drawn(seed):
             found = make(prompt, generate_kwargs=dict(options))
+        results.append(_made(found, enum_word(request, "format")))
+    return {"results": results}
+
+
+def _diffused(folder: Path, request: Any) -> Answer:
+    make = diffuser(folder)
+    options = given(request, "num_inference_steps", "guidance_scale", "negative_prompt")
+    # What the one calls a sound's length, and who knows its rate.
+    length, part = ("audio_length_in_s", "vocoder") if hasattr(make, "vocoder") else ("audio_end_in_s", "vae")
+    if request.HasField("duration"):
+        options[length] = round(request.duration, 6)
+    results = []
+    for prompt in request.prompts:
+        generator = torch.Generator("cpu").manual_seed(request.parameters.seed)
+        audio = make(prompt, generator=generator, output_type="np", **options).audios[0]
+        found = {"audio": audio, "sampling_rate": getattr(make, part).config.sampling_rate}
         results.append(_made(found, enum_word(request, "format")))
     return {"results": results}
 
@@ -142,8 +160,9 @@ def drawn(seed: int) -> Iterator[None]:
 
 
 def _made(found: Any, form: str | None) -> Answer:
-    samples, rate = np.asarray(found["audio"]).reshape(-1), found["sampling_rate"]
-    levels = np.clip(np.rint(samples * 32768), -32768, 32767)
+    """A sound (samples,) or (channels, samples) as an answer has it, whose levels go from frame to frame."""
+    frames, rate = np.atleast_2d(np.asarray(found["audio"]).squeeze()).T, found["sampling_rate"]
+    levels = np.clip(np.rint(frames * 32768), -32768, 32767)
     content: Answer = {"form": (form or "wav").upper()}
     if form == "ogg":
         file = BytesIO()
@@ -153,7 +172,8 @@ def _made(found: Any, form: str | None) -> Answer:
         content |= {"count": len(levels), "level": level(levels)}
     else:
         content["samples"] = steps(levels)
-    return {"content": content, "sample_rate": rate, "channels": 1, "duration": len(samples) / rate}
+    length, channels = frames.shape
+    return {"content": content, "sample_rate": rate, "channels": channels, "duration": length / rate}
 
 
 AUDIO_ORACLES: dict[str, Callable[[Path, Message], Answer]] = {

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 import tiny_audio
+import tiny_diffusers
 import tiny_vision
 from parity.cases import ON_OPENVINO, TINY
-from parity.library import auto, pipe
+from parity.drawing_cases import ADAPTER
+from parity.library import auto, diffuser, pipe
 from servers import Starting
 from standpipe_bench.server_process import ServerProcess
 from standpipe_server import demo_models
@@ -68,6 +71,17 @@ _OF_SOUNDS: dict[str, Callable[[Path], Path]] = {
     "vits": tiny_audio.save_tiny_vits,
     "voices": lambda folder: tiny_audio.save_tiny_vits(folder, voices=3),
     "musicgen": tiny_audio.save_tiny_musicgen,
+    "audioldm2": tiny_diffusers.save_tiny_audioldm2,
+    "stable_audio": tiny_diffusers.save_tiny_stable_audio,
+}
+_OF_DRAWINGS: dict[str, Callable[[Path], Path]] = {
+    "sd": tiny_diffusers.save_tiny_stable_diffusion,
+    "sd_inked": tiny_diffusers.save_tiny_stable_diffusion,
+    "sd_checks": lambda folder: tiny_diffusers.save_tiny_stable_diffusion(folder, checks=True),
+    "sd_inpainting": tiny_diffusers.save_tiny_inpainting,
+    "sdxl": tiny_diffusers.save_tiny_stable_diffusion_xl,
+    "wan": tiny_diffusers.save_tiny_wan,
+    ADAPTER: tiny_diffusers.save_tiny_lora,
 }
 _MAKERS: dict[str, Callable[[Path], Path]] = {
     "plain": save_tiny_encoder,
@@ -97,6 +111,7 @@ _MAKERS: dict[str, Callable[[Path], Path]] = {
     "nllb": save_tiny_nllb,
     **_OF_IMAGES,
     **_OF_SOUNDS,
+    **_OF_DRAWINGS,
 }
 
 
@@ -104,7 +119,7 @@ _MAKERS: dict[str, Callable[[Path], Path]] = {
 def _library_goes_when_its_tests_are_done() -> Iterator[None]:
     """Else all tests that follow have gigabytes of models beside them."""
     yield
-    for kept in (pipe, auto):
+    for kept in (pipe, auto, diffuser):
         kept.cache_clear()
     gc.collect()
 
@@ -125,7 +140,9 @@ def tiny_parity_server_to_be(
         for name, (task, _) in TINY.items()
         for backend in (("torch", "openvino") if name in ON_OPENVINO else ("torch",))
     ]
-    return starting(["--config", str(_config(tmp_path_factory, models)), "--max-seconds", "60"])
+    adapters = {"sd_inked-torch": f"{ADAPTER}={tiny_folders[ADAPTER]}"}
+    config = _config(tmp_path_factory, models, adapters)
+    return starting(["--config", str(config), "--max-seconds", "60"])
 
 
 @pytest.fixture(scope="session")
@@ -165,13 +182,19 @@ def demo_parity_server(
     return starting(["--config", str(_config(tmp_path_factory, models))]).result()
 
 
-def _config(tmp_path_factory: pytest.TempPathFactory, models: list[tuple[str, Path, str, str, str]]) -> Path:
-    """A TOML file with those models: name, folder, tasks, backend, dtype."""
+def _config(
+    tmp_path_factory: pytest.TempPathFactory,
+    models: list[tuple[str, Path, str, str, str]],
+    adapters: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """A TOML file with those models: name, folder, tasks, backend, dtype; for some, by name, an adapter."""
     keys = ("name", "source", "task", "backend", "dtype")
-    tables = (
-        "\n".join(["[[model]]", *(f'{key} = "{value}"' for key, value in zip(keys, model, strict=True))])
-        for model in models
-    )
+    tables = []
+    for model in models:
+        lines = [f'{key} = "{value}"' for key, value in zip(keys, model, strict=True)]
+        if model[0] in adapters:
+            lines.append(f'lora = ["{adapters[model[0]]}"]')
+        tables.append("\n".join(["[[model]]", *lines]))
     path = tmp_path_factory.mktemp("config") / "standpipe.toml"
     path.write_text("\n\n".join(tables), encoding="utf-8")
     return path

@@ -26,6 +26,16 @@ def auto(kind: str, folder: Path) -> Any:
     return getattr(transformers, kind).from_pretrained(folder)
 
 
+@cache
+def diffuser(folder: Path) -> Any:
+    """The pipeline that a folder's files name."""
+    import diffusers
+
+    pipeline = diffusers.DiffusionPipeline.from_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
 def given(request: Any, *names: str) -> dict[str, Any]:
     """The optional fields that a request sets."""
     return {name: getattr(request, name) for name in names if request.HasField(name)}

@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 
 from parity import causal_oracles
 from parity.audio_oracles import AUDIO_ORACLES
+from parity.drawing_oracles import DRAWING_ORACLES
 from parity.library import Answer, auto, enum_word, given, pipe
 from parity.vision_oracles import VISION_ORACLES
 
@@ -322,4 +323,5 @@ ORACLES: dict[str, Callable[[Path, Message], Answer]] = {
     "ApplyChatTemplate": apply_chat_template,
     **VISION_ORACLES,
     **AUDIO_ORACLES,
+    **DRAWING_ORACLES,
 }

@@ -47,7 +47,12 @@ def backend(name: str) -> Backend:
     try:
         loaded: Backend = getattr(import_module(module), attribute)()
     except ModuleNotFoundError as error:
-        raise ModelLoadError(
-            f"the backend {name} needs the package {error.name}: pip install 'standpipe[server,openvino]'"
-        ) from error
+        raise ModelLoadError(f"the backend {name} {lacking(error)}") from error
     return loaded
+
+
+def lacking(error: ModuleNotFoundError) -> str:
+    """What is to be done about a library that isn't there."""
+    drawing = (error.name or "").partition(".")[0] in ("accelerate", "diffusers", "peft")
+    extra = "diffusion" if drawing else "openvino"
+    return f"needs the package {error.name}: pip install 'standpipe[server,{extra}]'"

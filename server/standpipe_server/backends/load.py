@@ -7,7 +7,7 @@ import importlib
 import logging
 from dataclasses import replace
 
-from standpipe_server.backends import backend
+from standpipe_server.backends import backend, lacking
 from standpipe_server.backends.choice import Facts, choose
 from standpipe_server.backends.direct import DirectRunner
 from standpipe_server.backends.machine import Machine
@@ -15,6 +15,7 @@ from standpipe_server.backends.reading import load_tokenizer
 from standpipe_server.backends.sources import Source, resolve
 from standpipe_server.errors import ExportError, ModelLoadError
 from standpipe_server.interfaces import LoadedModel, ModelSpec, Progress
+from standpipe_server.kinds import SOUND_MAKER
 from standpipe_server.programs import Program
 
 # Texts side by side, and tokens in a step. On a processor a step is bound by arithmetic from about 8 tokens a
@@ -32,8 +33,9 @@ def load(spec: ModelSpec, program: Program, progress: Progress, facts: Facts | N
     facts = facts or Machine()
     _quieten()
     source = resolve(spec)
+    _check(spec, program, source)
     try:
-        return _load(spec, source, program, progress, facts, no_export=_no_export(program))
+        return _load(spec, source, program, progress, facts, no_export=_no_export(spec, program, source))
     except ExportError as error:
         if spec.backend != "auto":
             raise
@@ -53,6 +55,8 @@ def _load(
         tokenizer = _tokenizer(source, program)
     except ModelLoadError as error:
         raise type(error)(f"model {spec.name!r}: {error}") from error
+    except ModuleNotFoundError as error:
+        raise ModelLoadError(f"model {spec.name!r} {lacking(error)}") from error
     # Libraries refuse files in whatever way they like.
     except Exception as error:
         raise ModelLoadError(f"model {spec.name!r}: {chosen.backend} can't load it: {error}") from error
@@ -78,8 +82,28 @@ def _tokenizer(source: Source, program: Program) -> DirectRunner | None:
     return DirectRunner({kind: head(tokenizer) for kind, head in program.tokenizer_heads.items()})
 
 
-def _no_export(program: Program) -> str:
-    return "" if program.kind.exports else f"Optimum exports no model for {program.task}"
+def _no_export(spec: ModelSpec, program: Program, source: Source) -> str:
+    if spec.lora and program.kind.way == "diffusion":
+        return "adapters (LoRA) need torch"
+    # Of pipelines Optimum converts those that draw.
+    exports = program.kind.exports and source.pipeline == (program.kind.way == "diffusion")
+    return "" if exports else f"Optimum exports no model for {program.task}"
+
+
+def _check(spec: ModelSpec, program: Program, source: Source) -> None:
+    """Refuse files of one library's models for a task of another's.
+
+    Raises:
+        ModelLoadError: They can't serve the task.
+    """
+    # What makes sounds may be either library's; what speaks may not.
+    either = program.kind is SOUND_MAKER
+    if either or source.pipeline == (program.kind.way == "diffusion"):
+        return
+    there, takes = ("a", "none") if source.pipeline else ("no", "one")
+    raise ModelLoadError(
+        f"model {spec.name!r}: {spec.source} is {there} pipeline of diffusers; {program.task} takes {takes}"
+    )
 
 
 def _quieten() -> None:
@@ -88,6 +112,10 @@ def _quieten() -> None:
 
     reports.set_verbosity_error()
     reports.disable_progress_bar()
+    with contextlib.suppress(ModuleNotFoundError):
+        drawing = importlib.import_module("diffusers.utils.logging")
+        drawing.set_verbosity_error()
+        drawing.disable_progress_bar()
     # They log each way that they try at an export, also where the next one works. Optimum sets its own level
     # when it is first used.
     with contextlib.suppress(ModuleNotFoundError):

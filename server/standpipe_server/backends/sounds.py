@@ -5,7 +5,7 @@ Not aware of tasks: a head says what is read, and how it is to sound.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class SoundModel:
         self.folder = folder
         self.config = model.config
         self.writes: bool = model.can_generate()
+        self.diffuses = False
         self.rate = int(self._pipeline.sampling_rate)
 
     def tokens(self, text: str) -> int:
@@ -52,6 +53,8 @@ class SoundModel:
         generate: Mapping[str, Any] | None = None,
         forward: Mapping[str, Any] | None = None,
         attributes: Mapping[str, Any] | None = None,
+        diffuse: Mapping[str, Any] | None = None,
+        gone: Callable[[], bool] | None = None,
     ) -> Floats:
         options: dict[str, Any] = {"forward_params": dict(forward or {})}
         if self.writes:

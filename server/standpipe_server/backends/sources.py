@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from standpipe_server.errors import ModelLoadError
 from standpipe_server.interfaces import ModelSpec
 
+INDEX = "model_index.json"
+"""What makes a folder a pipeline of diffusers."""
+
 # Weights in safetensors, and what describes them; no pickles, no other frameworks' copies.
 _HUB_FILES = ["*.json", "*.txt", "*.safetensors", "*.model", "*.spm", "*.jinja"]
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+_PIPELINE_FILES = [INDEX, *(f"*/{pattern}" for pattern in _HUB_FILES)]
+_OTHER_FORMS = ["*.fp16.*", "*.bf16.*", "*.fp16-*", "*.bf16-*", "*non_ema*"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +27,11 @@ class Source:
 
     folder: Path
     revision: str
+
+    @property
+    def pipeline(self) -> bool:
+        """Whether they are a pipeline of diffusers, several models in folders of their own."""
+        return (self.folder / INDEX).is_file()
 
 
 def resolve(spec: ModelSpec) -> Source:
@@ -31,13 +42,15 @@ def resolve(spec: ModelSpec) -> Source:
     """
     folder = Path(spec.source).expanduser()
     if folder.is_dir():
-        if not (folder / _CONFIG).is_file():
-            raise ModelLoadError(f"model {spec.name!r}: the folder {spec.source} has no {_CONFIG}")
+        if not any((folder / file).is_file() for file in (_CONFIG, INDEX)):
+            raise ModelLoadError(
+                f"model {spec.name!r}: the folder {spec.source} has no {_CONFIG}, nor a {INDEX}"
+            )
         return Source(folder.resolve(), spec.revision)
     if folder.is_absolute() or spec.source.startswith((".", "~")):
         raise ModelLoadError(f"model {spec.name!r}: there is no folder {spec.source}")
     snapshot = _snapshot(spec)
-    missing = ", ".join(_missing(snapshot))
+    missing = "" if (snapshot / INDEX).is_file() else ", ".join(_missing(snapshot))
     if missing:
         raise ModelLoadError(
             f"model {spec.name!r}: {missing} of revision {snapshot.name} of {spec.source} is missing: "
@@ -51,8 +64,12 @@ def _snapshot(spec: ModelSpec) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     revision = spec.revision or "main"
+    fetch = partial(snapshot_download, spec.source, revision=revision)
     try:
-        return Path(snapshot_download(spec.source, revision=revision, allow_patterns=_HUB_FILES))
+        if not (Path(fetch(allow_patterns=[INDEX])) / INDEX).is_file():
+            return Path(fetch(allow_patterns=_HUB_FILES))
+        # Beside its parts' folders a pipeline may have the same weights in one file, and in other forms.
+        return Path(fetch(allow_patterns=_PIPELINE_FILES, ignore_patterns=_OTHER_FORMS))
     except LocalEntryNotFoundError as error:
         raise ModelLoadError(
             f"model {spec.name!r}: {_CONFIG} of revision {revision} of {spec.source} is missing: {_why()}"

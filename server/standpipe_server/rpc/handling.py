@@ -13,8 +13,9 @@ from google.protobuf.message import DecodeError, Message
 from standpipe_server.engine.batcher import Answer, Batcher, CallFailedError
 from standpipe_server.engine.registry import Registry
 from standpipe_server.errors import DeadlinePassedError, InvalidInputError
-from standpipe_server.interfaces import Call, Output
+from standpipe_server.interfaces import Call, ModelInfo, Output
 from standpipe_server.rpc.media import Fetcher, fetch_media
+from standpipe_server.rpc.metadata import fill
 from standpipe_server.rpc.status import Context, failure
 from standpipe_server.tasks import InputLimits, Task
 
@@ -93,6 +94,31 @@ class Handling:
             InvalidInputError: It is at fault.
         """
         return await self.aside(request.ByteSize(), decode, request, self.limits)
+
+    async def encoded(
+        self, task: Task, request: Message, answer: Answer[Output], name: str, info: ModelInfo
+    ) -> bytes:
+        """A task's response; a large one on another thread.
+
+        Args:
+            task: What was done.
+            request: What was asked.
+            answer: What became of its calls.
+            name: The model's.
+            info: What the model is.
+        """
+        values = [output.value for output in answer.outputs]
+        # What the model's thread made ready to send may be large: masks, depth, sounds, pictures.
+        size = sum(value.ByteSize() for value in values if isinstance(value, Message))
+
+        def work() -> bytes:
+            response: Any = task.encode(answer.outputs, request)
+            tokens = sum(output.tokens for output in answer.outputs)
+            fill(response.metadata, name, info, answer, tokens)
+            whole: bytes = response.SerializeToString()
+            return whole
+
+        return await self.aside(size, work)
 
     async def aside(self, size: int, work: Callable[..., T], *arguments: Any) -> T:
         """The result of work on so many bytes; on another thread where the event loop would feel them.

@@ -11,20 +11,37 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from standpipe.v1 import audio_pb2, generation_pb2, models_pb2, text_pb2, tokenizers_pb2, vision_pb2
+from standpipe.v1 import (
+    audio_pb2,
+    generation_pb2,
+    image_generation_pb2,
+    models_pb2,
+    text_pb2,
+    tokenizers_pb2,
+    vision_pb2,
+)
 from standpipe_server.engine.registry import Registry
 from standpipe_server.media.fetching import Fetcher
 from standpipe_server.rpc.handling import Handling
 from standpipe_server.rpc.live_calls import LiveCalls
 from standpipe_server.rpc.model_calls import MODEL_CALLS, ModelCalls
 from standpipe_server.rpc.piece_calls import PieceCalls
+from standpipe_server.rpc.step_calls import StepCalls
 from standpipe_server.rpc.stream_calls import StreamCalls
 from standpipe_server.rpc.task_calls import TaskCalls
 from standpipe_server.tasks import LIVE_TASKS, PIECE_TASKS, STREAM_TASKS, TASKS, InputLimits
 
 SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     service
-    for file in (audio_pb2, generation_pb2, models_pb2, text_pb2, tokenizers_pb2, vision_pb2)
+    for file in (
+        audio_pb2,
+        generation_pb2,
+        image_generation_pb2,
+        models_pb2,
+        text_pb2,
+        tokenizers_pb2,
+        vision_pb2,
+    )
     for service in file.DESCRIPTOR.services_by_name.values()
 )
 _LINGER = 0.5
@@ -150,6 +167,8 @@ def _handlers(service: ServiceDescriptor, handling: Handling) -> grpc.GenericRpc
 
 def _handler(rpc: str, handling: Handling) -> grpc.RpcMethodHandler[bytes, bytes]:
     if (task := next((task for task in TASKS if task.rpc == rpc), None)) is not None:
+        if task.steps is not None:
+            return grpc.unary_stream_rpc_method_handler(StepCalls(task, task.steps, handling).answer)
         return grpc.unary_unary_rpc_method_handler(TaskCalls(task, handling).answer)
     if (stream := next((task for task in STREAM_TASKS if task.rpc == rpc), None)) is not None:
         return grpc.unary_stream_rpc_method_handler(StreamCalls(stream, handling).answer)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from google.protobuf.message import Message
-
 from standpipe_server.engine.batcher import CallFailedError
+from standpipe_server.engine.watching import Watch
 from standpipe_server.rpc.handling import Handling
-from standpipe_server.rpc.metadata import fill
 from standpipe_server.rpc.status import Context, abort, failure
 from standpipe_server.tasks import Task
 
@@ -40,21 +36,17 @@ class TaskCalls:
         batcher = served.batcher_of_tokenizer() if task.model_task is None else served.batcher
         timeout = await self._handling.complete(request, remaining)
         calls = await self._handling.decoded(task.decode, request)
+        watch = Watch() if task.long else None
         try:
             answer = await batcher.submit(
-                calls, key=task.key(calls[0]), costs=[task.cost(call) for call in calls], timeout=timeout
+                watch.over(calls) if watch else calls,
+                key=task.key(calls[0]),
+                costs=[task.cost(call) for call in calls],
+                timeout=timeout,
             )
         except CallFailedError as error:
             raise failure(error, calls[error.index].field) from error
-        values = [output.value for output in answer.outputs]
-        # What the model's thread made ready to send may be large: masks, depth, sounds.
-        size = sum(value.ByteSize() for value in values if isinstance(value, Message))
-
-        def encoded() -> bytes:
-            response: Any = task.encode(answer.outputs, request)
-            tokens = sum(output.tokens for output in answer.outputs)
-            fill(response.metadata, model.spec.name, served.info, answer, tokens)
-            whole: bytes = response.SerializeToString()
-            return whole
-
-        return await self._handling.aside(size, encoded)
+        finally:
+            if watch:
+                watch.gone = True
+        return await self._handling.encoded(task, request, answer, model.spec.name, served.info)

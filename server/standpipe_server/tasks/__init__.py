@@ -33,8 +33,11 @@ from standpipe_server.tasks.embed_text import EMBED_TEXT
 from standpipe_server.tasks.estimate_depth import ESTIMATE_DEPTH
 from standpipe_server.tasks.fill_mask import FILL_MASK
 from standpipe_server.tasks.generate_audio import GENERATE_AUDIO
+from standpipe_server.tasks.generate_image import GENERATE_IMAGE
 from standpipe_server.tasks.generate_masks import GENERATE_MASKS
 from standpipe_server.tasks.generate_text import GENERATE_TEXT, STREAM_GENERATE_TEXT
+from standpipe_server.tasks.generate_video import GENERATE_VIDEO
+from standpipe_server.tasks.inpaint_image import INPAINT_IMAGE
 from standpipe_server.tasks.match_keypoints import MATCH_KEYPOINTS
 from standpipe_server.tasks.rerank_text import RERANK_TEXT
 from standpipe_server.tasks.segment_image import SEGMENT_IMAGE
@@ -43,6 +46,7 @@ from standpipe_server.tasks.summarize_text import SUMMARIZE_TEXT
 from standpipe_server.tasks.synthesize_speech import STREAM_SYNTHESIZE_SPEECH, SYNTHESIZE_SPEECH
 from standpipe_server.tasks.tokenize import DETOKENIZE, TOKENIZE
 from standpipe_server.tasks.transcribe_audio import TRANSCRIBE_AUDIO
+from standpipe_server.tasks.transform_image import TRANSFORM_IMAGE
 from standpipe_server.tasks.transform_text import TRANSFORM_TEXT
 from standpipe_server.tasks.translate_text import TRANSLATE_TEXT
 
@@ -78,6 +82,10 @@ TASKS: tuple[Task, ...] = (
     CLASSIFY_AUDIO_ZERO_SHOT,
     SYNTHESIZE_SPEECH,
     GENERATE_AUDIO,
+    GENERATE_IMAGE,
+    TRANSFORM_IMAGE,
+    INPAINT_IMAGE,
+    GENERATE_VIDEO,
     TOKENIZE,
     DETOKENIZE,
     APPLY_CHAT_TEMPLATE,
@@ -94,8 +102,11 @@ STREAM_TASKS: tuple[StreamTask, ...] = (STREAM_GENERATE_TEXT, STREAM_CHAT)
 MODEL_TASKS = {task.name: task for task in TASKS if task.kind is not None and not task.of}
 """The tasks that a model is loaded for, by name."""
 
-SEVERAL = {"image-text-to-text": ("text-generation", "image-to-text", "visual-question-answering")}
-"""Hugging Face names that stand for several tasks of one model."""
+SEVERAL = {
+    "image-text-to-text": ("text-generation", "image-to-text", "visual-question-answering"),
+    "image-to-video": ("text-to-video",),
+}
+"""Hugging Face names that stand for other tasks, or several, of one model."""
 
 TOKENIZER_TASKS = {task.name: task for task in TASKS if task.kind is None}
 """The tasks of every model's tokenizer, by name."""

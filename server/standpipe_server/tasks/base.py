@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from standpipe.v1 import common_pb2
 from standpipe_server.errors import InvalidInputError, check_limit
-from standpipe_server.interfaces import Call, Chunk, Output
+from standpipe_server.interfaces import Call, Chunk, Output, Step
 from standpipe_server.kinds import Kind
 from standpipe_server.media.audio import AudioFileLimits
 from standpipe_server.media.images import ImageFileLimits
@@ -42,6 +42,10 @@ class InputLimits:
         max_seconds: Of one sound.
         max_channels: Of one sound.
         max_sample_rate: Of one sound.
+        max_steps: Of a diffusion model.
+        max_drawn_pixels: Of one picture, or frame, that is drawn.
+        max_drawn_images: For one prompt.
+        max_drawn_frames: Of one film that is made.
         max_message_bytes: Of one message, the answer's too.
     """
 
@@ -56,6 +60,10 @@ class InputLimits:
     max_seconds: float = 3600.0
     max_channels: int = 2
     max_sample_rate: int = 192_000
+    max_steps: int = 250
+    max_drawn_pixels: int = 4 << 20
+    max_drawn_images: int = 16
+    max_drawn_frames: int = 128
     max_message_bytes: int = 64 << 20
 
     @property
@@ -79,6 +87,19 @@ class InputLimits:
         )
 
 
+class StepEncoder(Protocol):
+    """Turns how far a request's calls are into messages."""
+
+    def add(self, index: int, step: Step) -> Sequence[Message]:
+        """What to tell of a call's step.
+
+        Args:
+            index: Which of the request's calls.
+            step: How far it is.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """One task; adding one takes its proto, its example and one module.
@@ -100,6 +121,8 @@ class Task:
         also: Other kinds of models that serve it too, and what reads and answers its calls for them.
         of: Name of the task whose models serve it, where that is another.
         rather: Name of the task whose models serve it best, where any model may: they are its default.
+        long: Its calls take so long that a model had better ask meanwhile whether anybody waits for them.
+        steps: Makes what tells how far so many calls are; None where the RPC answers with one message.
     """
 
     name: str
@@ -118,6 +141,8 @@ class Task:
     also: Mapping[Kind, HeadFactory] = field(default_factory=dict)
     of: str = ""
     rather: str = ""
+    long: bool = False
+    steps: Callable[[int], StepEncoder] | None = None
 
     @property
     def kinds(self) -> Mapping[Kind, HeadFactory]:

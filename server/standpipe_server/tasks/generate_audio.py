@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from standpipe.v1 import audio_pb2
 from standpipe_server.errors import InvalidInputError, check_limit
-from standpipe_server.interfaces import Call, Output
+from standpipe_server.interfaces import Call, Output, Watcher
 from standpipe_server.kinds import SOUND_MAKER
 from standpipe_server.media.audio import AudioFormat
 from standpipe_server.media_programs import SoundModel
@@ -16,6 +16,7 @@ from standpipe_server.tasks.audios import FORMATS, to_message
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,
+    check_text,
     check_texts,
     known,
     optional,
@@ -25,6 +26,7 @@ from standpipe_server.tasks.synthesize_speech import MOST_TOKENS
 from standpipe_server.tasks.writing import options
 
 _GUIDANCE = (1.0, 20.0)
+_LONGEST = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,17 @@ class GenerateAudioParameters:
 
     Attributes:
         format: That it comes in.
-        options: Keyword arguments of ``generate``.
+        options: Keyword arguments of ``generate``, for models that write sounds.
+        diffusion: By the request's fields what is for models that make them out of noise.
+        guidance: How closely the sound follows the description, by the field's name; for either.
         seed: For the same sound each time.
         brief: Options are for models that have them.
     """
 
     format: AudioFormat = "wav"
     options: tuple[tuple[str, Any], ...] = ()
+    diffusion: tuple[tuple[str, Any], ...] = ()
+    guidance: tuple[tuple[str, float], ...] = ()
     seed: int | None = None
     brief: bool = False
 
@@ -52,12 +58,38 @@ class GenerateAudioHead:
 
     def answer(self, call: Call) -> Output:
         asked: GenerateAudioParameters = call.parameters
-        if asked.options and not self._model.writes and not asked.brief:
-            raise InvalidInputError("the model makes a sound at once, and has no parameters", "parameters")
+        if not asked.brief:
+            self._check(asked)
         tokens = self._model.tokens(call.input)
         check_limit(tokens, call.field, "speech_tokens", MOST_TOKENS, "tokens of one description")
-        samples = self._model.sound(call.input, seed=asked.seed, generate=dict(asked.options))
+        samples = self._model.sound(call.input, seed=asked.seed, **self._arguments(asked, call.watcher))
         return Output(to_message(samples, self._model.rate, asked.format), tokens)
+
+    def _check(self, asked: GenerateAudioParameters) -> None:
+        """Refuse what the model doesn't take."""
+        if self._model.diffuses:
+            _refuse("a diffusion model writes no tokens", asked.options, "parameters.")
+            return
+        _refuse("only diffusion models have it", asked.diffusion)
+        if not self._model.writes:
+            _refuse("the model makes a sound at once", asked.options, "parameters.")
+            _refuse("the model makes a sound at once", asked.guidance)
+
+    def _arguments(self, asked: GenerateAudioParameters, watcher: Watcher | None) -> dict[str, Any]:
+        if not self._model.diffuses:
+            return {"generate": dict((*asked.options, *asked.guidance))}
+        waits = {} if watcher is None else {"gone": lambda: watcher.gone}
+        return {"diffuse": dict((*asked.diffusion, *asked.guidance)), **waits}
+
+
+def _refuse(why: str, given: Sequence[tuple[str, Any]], prefix: str = "") -> None:
+    """Refuse what the model doesn't take.
+
+    Raises:
+        InvalidInputError: Something is given; the first is named.
+    """
+    if given:
+        raise InvalidInputError(f"{why}: leave it out", f"{prefix}{given[0][0]}")
 
 
 def _decode(request: audio_pb2.GenerateAudioRequest, limits: InputLimits) -> list[Call]:
@@ -65,26 +97,47 @@ def _decode(request: audio_pb2.GenerateAudioRequest, limits: InputLimits) -> lis
     for index, prompt in enumerate(request.prompts):
         if not prompt.strip():
             raise InvalidInputError("the description is empty", f"prompts[{index}]")
-    given = options(request.parameters, limits)
     guidance = optional(request, "guidance_scale", None)
     low, high = _GUIDANCE
-    if guidance is not None:
-        if not low <= guidance <= high:
-            raise InvalidInputError(f"{guidance:g} isn't from {low:g} to {high:g}", "guidance_scale")
-        given += (("guidance_scale", guidance),)
+    if guidance is not None and not low <= guidance <= high:
+        raise InvalidInputError(f"{guidance:g} isn't from {low:g} to {high:g}", "guidance_scale")
     parameters = GenerateAudioParameters(
         format=known(FORMATS, request.format, "format"),
-        options=given,
+        options=options(request.parameters, limits),
+        diffusion=tuple(_diffusion(request, limits)),
+        guidance=() if guidance is None else (("guidance_scale", guidance),),
         seed=optional(request.parameters, "seed", None),
     )
     return [Call(prompt, parameters, f"prompts[{index}]") for index, prompt in enumerate(request.prompts)]
+
+
+def _diffusion(request: audio_pb2.GenerateAudioRequest, limits: InputLimits) -> Iterator[tuple[str, Any]]:
+    """What a request has for diffusion models."""
+    if request.HasField("negative_prompt"):
+        check_text(request.negative_prompt, "negative_prompt", limits)
+        yield "negative_prompt", request.negative_prompt
+    if request.HasField("num_inference_steps"):
+        steps = request.num_inference_steps
+        if not steps:
+            raise InvalidInputError("0 isn't at least 1", "num_inference_steps")
+        check_limit(steps, "num_inference_steps", "max_steps", limits.max_steps, "steps")
+        yield "num_inference_steps", steps
+    if request.HasField("duration"):
+        # As it was meant: 0.7 travels as 0.69999999.
+        duration = float(f"{request.duration:.6g}")
+        if not 0 < duration <= _LONGEST:
+            raise InvalidInputError(f"{duration:g} isn't above 0 and at most {_LONGEST:g}", "duration")
+        yield "duration", duration
 
 
 def _encode(outputs: Sequence[Output], _: audio_pb2.GenerateAudioRequest) -> audio_pb2.GenerateAudioResponse:
     return audio_pb2.GenerateAudioResponse(results=[output.value for output in outputs])
 
 
-_BRIEF = GenerateAudioParameters(options=(("max_new_tokens", 8),), brief=True)
+# Some schedulers know no way of one step.
+_BRIEF = GenerateAudioParameters(
+    options=(("max_new_tokens", 8),), diffusion=(("num_inference_steps", 2),), brief=True
+)
 
 GENERATE_AUDIO = Task(
     name="text-to-audio",
@@ -98,6 +151,7 @@ GENERATE_AUDIO = Task(
     encode=_encode,
     cost=text_cost,
     mixes=False,
+    long=True,
     default=("suno/bark-small", "1dbd7a1"),
     warm_up=[[Call("water", _BRIEF, "prompts[0]")]],
 )

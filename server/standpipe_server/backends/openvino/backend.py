@@ -19,6 +19,7 @@ from transformers import AutoConfig
 
 from standpipe_server.backends.causal import CausalReader, ThreadGenerator, generation_config
 from standpipe_server.backends.constraints import Constraints
+from standpipe_server.backends.diffusion import DiffusionModel, drawing
 from standpipe_server.backends.encoder import EncoderRunner, Forward, Inputs, check_inputs
 from standpipe_server.backends.images import ImageForward, ImageReader, ImageRunner
 from standpipe_server.backends.machine import Machine
@@ -112,11 +113,20 @@ def _causal(spec: ModelSpec, source: Source, program: Program, folder: Path) -> 
     return LoadedModel(info, [], _WRITING_COST, generator=generator)
 
 
+def _diffusion(spec: ModelSpec, source: Source, program: Program, folder: Path) -> LoadedModel:
+    # Imported here: other models don't need diffusers.
+    from standpipe_server.backends.openvino.diffusion import pipelines
+
+    model = DiffusionModel(source.folder, pipelines(folder, properties_of(spec)))
+    return drawing(spec, source, program, model)
+
+
 _WAYS: dict[str, Callable[[ModelSpec, Source, Program, Path], LoadedModel]] = {
     "encoder": _encoder,
     "image": _image,
     "seq2seq": _seq2seq,
     "causal": _causal,
+    "diffusion": _diffusion,
 }
 
 

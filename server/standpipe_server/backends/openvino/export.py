@@ -21,8 +21,9 @@ from pathlib import Path
 import torch
 
 from standpipe_server.backends.openvino.images import convert
+from standpipe_server.backends.parts import load_parts
 from standpipe_server.backends.reading import load_tokenizer
-from standpipe_server.backends.sources import Source
+from standpipe_server.backends.sources import INDEX, Source
 from standpipe_server.backends.weights import load_weights
 from standpipe_server.errors import ExportError
 from standpipe_server.interfaces import ModelSpec, Progress
@@ -31,6 +32,7 @@ from standpipe_server.paths import cache_folder, keep
 
 MODEL_FILE = "openvino_model.xml"
 _EXPORTERS = ("openvino", "optimum", "optimum-intel", "torch", "transformers")
+_PIPELINE_EXPORTERS = (*_EXPORTERS, "diffusers")
 
 
 def exported(spec: ModelSpec, source: Source, kind: Kind, progress: Progress) -> Path:
@@ -45,7 +47,9 @@ def exported(spec: ModelSpec, source: Source, kind: Kind, progress: Progress) ->
         return folder
     progress("exporting to OpenVINO, once")
     # Optimum wouldn't say that weights are missing, nor is it to blame for files that can't be read.
-    model = load_weights(source, kind, torch.float32)
+    model = None if source.pipeline else load_weights(source, kind, torch.float32)
+    if source.pipeline:
+        _check_pipeline(source.folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".export-"))
     try:
@@ -74,6 +78,27 @@ def _export(source: Path, target: Path, kind: Kind) -> None:
     exporter = getattr(intel, kind.optimum)
     model = exporter.from_pretrained(source, export=True, compile=False, load_in_8bit=False)
     model.save_pretrained(target)
+    # Parts of a pipeline refer to each other, so it would keep its folder for who knows how long.
+    if isinstance(model.model_save_dir, tempfile.TemporaryDirectory):
+        model.model_save_dir.cleanup()
+
+
+def _check_pipeline(folder: Path) -> None:
+    """See that Optimum knows a pipeline, before all weights are read, and that its parts are whole.
+
+    Raises:
+        ExportError: Optimum doesn't know it.
+        ModelLoadError: Weights are missing.
+    """
+    from optimum.intel.openvino.modeling_diffusion import SUPPORTED_OV_PIPELINES
+
+    name = json.loads((folder / INDEX).read_text(encoding="utf-8"))["_class_name"]
+    if name not in {known.auto_model_class.__name__ for known in SUPPORTED_OV_PIPELINES}:
+        refusal = f"Optimum can't convert it: it knows no {name}"
+        raise ExportError(refusal) from ValueError(refusal)
+    # One at a time, and each is forgotten: the exporter will have them all.
+    for _ in load_parts(folder, torch.float32):
+        pass
 
 
 @contextmanager
@@ -98,6 +123,7 @@ def _export_tokenizer(source: Path, target: Path) -> None:
 
 def _key(spec: ModelSpec, source: Source, kind: Kind) -> str:
     files = sorted(path for path in source.folder.rglob("*") if path.is_file())
+    exporters = _PIPELINE_EXPORTERS if kind.way == "diffusion" else _EXPORTERS
     facts = {
         "source": str(source.folder),
         "revision": source.revision,
@@ -106,7 +132,7 @@ def _key(spec: ModelSpec, source: Source, kind: Kind) -> str:
             for path in files
         ],
         "class": kind.optimum or kind.transformers,
-        "exporters": {name: version(name) for name in _EXPORTERS},
+        "exporters": {name: version(name) for name in exporters},
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     return f"{Path(spec.source).name}-{digest[:16]}"

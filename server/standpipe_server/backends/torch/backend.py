@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import transformers
 from numpy.typing import NDArray
 
 from standpipe_server.backends.causal import CausalReader, ThreadGenerator
+from standpipe_server.backends.diffusion import DiffusionModel, drawing
+from standpipe_server.backends.diffusion_sounds import DiffusionSoundModel
 from standpipe_server.backends.direct import DirectRunner
 from standpipe_server.backends.encoder import EncoderRunner, Forward, Inputs
 from standpipe_server.backends.image_causal import ImageCausalReader
@@ -44,6 +47,12 @@ class TorchBackend:
         if spec.threads:
             # torch has one pool for the whole process: the last model's wish holds.
             torch.set_num_threads(spec.threads)
+        if source.pipeline:
+            # Imported here: other models don't need diffusers.
+            from standpipe_server.backends.torch.diffusion import load_pipeline
+
+            pipeline = load_pipeline(source, spec, DTYPES[spec.dtype])
+            return _PIPELINE_WAYS[program.kind.way](spec, source, program, pipeline)
         model = load_weights(source, program.kind, DTYPES[spec.dtype]).to(spec.device).eval()
         if spec.compile:
             progress("compiling")
@@ -109,8 +118,17 @@ def _image_text(spec: ModelSpec, source: Source, program: Program, model: Any) -
 
 
 def _sound(spec: ModelSpec, source: Source, program: Program, model: Any) -> LoadedModel:
-    reader = SoundModel(source.folder, model, spec.device)
-    runner = SoundRunner({kind: head(reader) for kind, head in program.heads.items()})
+    return _sounding(spec, source, program, SoundModel(source.folder, model, spec.device))
+
+
+def _sound_pipeline(spec: ModelSpec, source: Source, program: Program, pipeline: Any) -> LoadedModel:
+    return _sounding(spec, source, program, DiffusionSoundModel(source.folder, pipeline))
+
+
+def _sounding(
+    spec: ModelSpec, source: Source, program: Program, model: SoundModel | DiffusionSoundModel
+) -> LoadedModel:
+    runner = SoundRunner({kind: head(model) for kind, head in program.heads.items()})
     return LoadedModel(ModelInfo.of(spec, source.revision, 0), [runner], batch_cost=1)
 
 
@@ -123,6 +141,15 @@ def _pipeline(spec: ModelSpec, source: Source, program: Program, model: Any) -> 
     info = ModelInfo.of(spec, source.revision, getattr(model.config, "max_position_embeddings", 0))
     # Its calls are answered one after the other: together the first would only wait for the last.
     return LoadedModel(info, [DirectRunner(heads)], batch_cost=1)
+
+
+def _diffusion(spec: ModelSpec, source: Source, program: Program, pipeline: Any) -> LoadedModel:
+    # Imported here: other models don't need diffusers.
+    from standpipe_server.backends.torch.diffusion import pipeline_for
+
+    loras = [name for name, _ in spec.lora]
+    model = DiffusionModel(source.folder, partial(pipeline_for, pipeline), loras)
+    return drawing(spec, source, program, model)
 
 
 # As objects: the library loads some by its names for them, and not all.
@@ -148,6 +175,12 @@ _WAYS: dict[str, Callable[[ModelSpec, Source, Program, Any], LoadedModel]] = {
     "image_causal": _image_causal,
     "sound": _sound,
     "pipeline": _pipeline,
+}
+
+
+_PIPELINE_WAYS: dict[str, Callable[[ModelSpec, Source, Program, Any], LoadedModel]] = {
+    "diffusion": _diffusion,
+    "sound": _sound_pipeline,
 }
 
 

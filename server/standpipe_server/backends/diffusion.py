@@ -1,0 +1,267 @@
+"""Diffusion pipelines: pictures and films out of noise, step by step.
+
+Whoever waits is told of each step, and where nobody does any longer the pipeline ends before its next one.
+Not aware of tasks' messages, of files, or of who computes: torch's pipelines and OpenVINO's are called alike.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from standpipe_server.backends.sources import Source
+from standpipe_server.errors import GoneError, InvalidInputError
+from standpipe_server.interfaces import Call, LoadedModel, ModelInfo, ModelSpec, Outcome
+from standpipe_server.media_programs import Artist, Drawing, DrawingHead, DrawingTask, Drawn, Manner
+from standpipe_server.programs import Program
+
+Pipelines = Callable[[DrawingTask], Any]
+"""A library's pipeline for a task; raises ModelLoadError where the model has none."""
+
+_SUFFIX = "Scheduler"
+# Pixels that are drawn together: more wait for each other, and take memory.
+_PIXELS = {"cpu": 4 * 512 * 512, "cuda": 16 * 512 * 512, "mps": 4 * 512 * 512}
+_MOST_PICTURES = 16
+# Latents of one picture have channels, height and width; what is packed or has frames can't be decoded alone.
+_AXES = 4
+
+
+class DiffusionModel:
+    """The weights of a model, and its pipelines; see ``media_programs.DiffusionModel``.
+
+    Args:
+        folder: Of its files.
+        pipelines: For its tasks; they share weights.
+        loras: Names of the adapters that the weights hold.
+    """
+
+    def __init__(self, folder: Path, pipelines: Pipelines, loras: Sequence[str] = ()) -> None:
+        self.folder = folder
+        self._pipelines = pipelines
+        self._loras = tuple(loras)
+
+    def artist(self, task: DrawingTask) -> Artist:
+        return PipelineArtist(self._pipelines(task), self._loras)
+
+
+class PipelineArtist:
+    """One of the library's pipelines; see ``media_programs.Artist``.
+
+    Args:
+        pipeline: The library's.
+        loras: Names of the adapters that its weights hold.
+    """
+
+    def __init__(self, pipeline: Any, loras: Sequence[str]) -> None:
+        pipeline.set_progress_bar_config(disable=True)
+        # Optimum's pipelines take whatever those take that they stand for.
+        called = getattr(pipeline, "auto_model_class", type(pipeline))
+        self._pipeline = pipeline
+        self._schedulers = _schedulers(pipeline.scheduler)
+        # Each batch has a scheduler of its own: they keep what they did.
+        self._usual = type(pipeline.scheduler), pipeline.scheduler.config
+        self.name: str = called.__name__
+        parameters = inspect.signature(called.__call__).parameters
+        self.takes = {name: parameter.default for name, parameter in parameters.items()}
+        self.needs = _needs(self.takes, self.name)
+        self.multiple = _multiple(pipeline)
+        self.size = _size(pipeline)
+        self.schedulers = tuple(sorted(self._schedulers))
+        self.loras = tuple(loras)
+        self.layers = _layers(getattr(pipeline, "text_encoder", None))
+        self.previews = hasattr(pipeline, "image_processor") and "callback_on_step_end" in self.takes
+
+    def tokens(self, prompt: str) -> int:
+        tokenizer = getattr(self._pipeline, "tokenizer", None)
+        if tokenizer is None or not prompt:
+            return 0
+        return min(len(tokenizer(prompt)["input_ids"]), int(tokenizer.model_max_length))
+
+    def draw(self, drawings: Sequence[Drawing], manner: Manner) -> Sequence[Drawn]:
+        pipeline = self._pipeline
+        pipeline.scheduler = self._scheduler(manner.scheduler)
+        self._adapt(dict(manner.loras))
+        watch = _Watch(pipeline, drawings)
+        arguments = {**self._inputs(drawings), **dict(manner.arguments), **watch.arguments(self.takes)}
+        try:
+            result = pipeline(**arguments, generator=_generators(drawings), output_type="pil")
+        except ValueError as error:
+            if watch.begun:
+                raise
+            # Before the first step the pipelines look at what they were given.
+            raise InvalidInputError(f"{self.name} refuses it: {error}") from error
+        return _drawn(result, len(drawings))
+
+    def _inputs(self, drawings: Sequence[Drawing]) -> dict[str, Any]:
+        """What differs from picture to picture, as far as the pipeline reads it."""
+        inputs: dict[str, list[Any]] = {
+            "prompt": [drawing.prompt for drawing in drawings],
+            "negative_prompt": [drawing.negative_prompt for drawing in drawings],
+            "image": [drawing.image for drawing in drawings],
+            "mask_image": [drawing.mask for drawing in drawings],
+        }
+        return {
+            name: values for name, values in inputs.items() if name in self.takes and values[0] is not None
+        }
+
+    def _scheduler(self, name: str) -> Any:
+        kind, config = self._usual
+        return self._schedulers.get(name, kind).from_config(config)
+
+    def _adapt(self, loras: Mapping[str, float]) -> None:
+        """Let the weights have these adapters, and no others."""
+        if not self.loras:
+            return
+        if not loras:
+            self._pipeline.disable_lora()
+            return
+        self._pipeline.enable_lora()
+        self._pipeline.set_adapters(list(loras), list(loras.values()))
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Stands between a pipeline's steps and those who wait.
+
+    Attributes:
+        pipeline: At work.
+        drawings: Of this batch.
+        begun: A step is done.
+    """
+
+    pipeline: Any
+    drawings: Sequence[Drawing]
+    begun: bool = False
+
+    def arguments(self, takes: Container[str]) -> dict[str, Any]:
+        """What has the pipeline call here; the library has had two ways."""
+        if "callback_on_step_end" in takes:
+            return {"callback_on_step_end": self._after}
+        if "callback" in takes:
+            return {"callback": self._after_old, "callback_steps": 1}
+        return {}
+
+    def _after(self, pipeline: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        self._step(index + 1, tensors.get("latents"))
+        return tensors
+
+    def _after_old(self, index: int, timestep: Any, latents: Any) -> None:
+        self._step(index + 1, None)
+
+    def _step(self, number: int, latents: Any) -> None:
+        self.begun = True
+        if all(drawing.gone() for drawing in self.drawings):
+            raise GoneError("nobody waits any longer")
+        count = getattr(self.pipeline, "num_timesteps", None) or len(self.pipeline.scheduler.timesteps)
+        for row, drawing in enumerate(self.drawings):
+            wanted = drawing.preview_steps and number % drawing.preview_steps == 0 and number < count
+            preview = self._preview(latents, row) if wanted and not drawing.gone() else None
+            drawing.tell(number, count, preview)
+
+    def _preview(self, latents: Any, row: int) -> Any:
+        """What a picture looks like by now; None where its latents aren't a picture's."""
+        if latents is None or latents.ndim != _AXES or len(latents) != len(self.drawings):
+            return None
+        vae = self.pipeline.vae
+        scaled = latents[row : row + 1] / vae.config.scaling_factor
+        scaled += getattr(vae.config, "shift_factor", None) or 0
+        with torch.no_grad():
+            decoded = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]
+        return self.pipeline.image_processor.postprocess(decoded, output_type="pil")[0]
+
+
+def drawing(spec: ModelSpec, source: Source, program: Program, model: DiffusionModel) -> LoadedModel:
+    """A diffusion model that is ready to serve; its pipelines belong to one worker."""
+    heads = {kind: head(model) for kind, head in program.heads.items()}
+    budget = _PIXELS[spec.device.partition(":")[0]]
+    pixels = max(head.pixels or budget for head in heads.values())
+    info = ModelInfo.of(spec, source.revision, 0)
+    return LoadedModel(info, [DiffusionRunner(heads)], max(1, min(_MOST_PICTURES, budget // pixels)))
+
+
+class DiffusionRunner:
+    """Answers the calls of one model's tasks, on one thread, which owns the pipelines.
+
+    Args:
+        heads: By the class of a call's parameters.
+    """
+
+    def __init__(self, heads: Mapping[type, DrawingHead]) -> None:
+        self._heads = heads
+
+    def run(self, calls: Sequence[Call], *, alone: bool) -> Sequence[Outcome]:
+        return self._heads[type(calls[0].parameters)].answers(calls)
+
+
+def reads_more(pipeline: Any) -> bool:
+    """Whether its denoiser reads a picture, or a mask, beside the noise, and so can do nothing without."""
+    denoiser = getattr(pipeline, "unet", None)
+    if denoiser is None:
+        return False
+    return bool(denoiser.config.in_channels != pipeline.vae.config.latent_channels)
+
+
+def _generators(drawings: Sequence[Drawing]) -> list[torch.Generator]:
+    # On the processor whatever the device is: a seed draws the same picture on all of them.
+    return [torch.Generator("cpu").manual_seed(drawing.seed) for drawing in drawings]
+
+
+def _schedulers(scheduler: Any) -> dict[str, Any]:
+    """The classes that can take a scheduler's place, by name, and by name without its last word."""
+    from diffusers.utils import DummyObject
+
+    there = [kind for kind in scheduler.compatibles if not isinstance(kind, DummyObject)]
+    named = {kind.__name__: kind for kind in (type(scheduler), *there)}
+    return named | {name.removesuffix(_SUFFIX): kind for name, kind in named.items()}
+
+
+def _needs(takes: Mapping[str, Any], name: str) -> frozenset[str]:
+    """What a pipeline can't do without."""
+    needs = {one for one, usual in takes.items() if usual is inspect.Parameter.empty}
+    # Those that begin with a picture have a default for it, and fail with that.
+    return frozenset(needs | ({"image"} if "ImageToVideo" in name else set()))
+
+
+def _config(part: Any) -> Mapping[str, Any]:
+    """What a part of a pipeline says of itself; the libraries write that in two ways."""
+    config = getattr(part, "config", {})
+    return config if isinstance(config, Mapping) else config.to_dict()
+
+
+def _layers(encoder: Any) -> int:
+    """How many layers of a text encoder may be asked for what they give."""
+    # OpenVINO's give that only where the model's own pipeline needs it.
+    if not getattr(encoder, "hidden_states_output_names", True):
+        return 0
+    layers: int = _config(encoder).get("num_hidden_layers", 0)
+    return layers
+
+
+def _multiple(pipeline: Any) -> int:
+    """What both sides must be multiples of."""
+    processor = getattr(pipeline, "image_processor", None) or getattr(pipeline, "video_processor", None)
+    own: int = getattr(pipeline, "vae_scale_factor", 8)
+    return _config(processor).get("vae_scale_factor") or own
+
+
+def _size(pipeline: Any) -> tuple[int, int] | None:
+    """Width and height that a pipeline draws by itself."""
+    denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    side = _config(denoiser).get("sample_size") or getattr(pipeline, "default_sample_size", None)
+    if side is None:
+        return None
+    height, width = (side, side) if isinstance(side, int) else side
+    factor = getattr(pipeline, "vae_scale_factor", 8)
+    return width * factor, height * factor
+
+
+def _drawn(result: Any, count: int) -> list[Drawn]:
+    harmful = getattr(result, "nsfw_content_detected", None) or [False] * count
+    if hasattr(result, "frames"):
+        return [Drawn(tuple(frames)) for frames in result.frames]
+    return [Drawn((image,), bool(flag)) for image, flag in zip(result.images, harmful, strict=True)]

@@ -1,0 +1,131 @@
+"""Pipelines of diffusers as they are loaded: whole, in the task's own form, with their adapters."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+import tiny_diffusers
+from standpipe_server.backends.load import load
+from standpipe_server.errors import ModelLoadError
+from standpipe_server.interfaces import LoadedModel, ModelSpec
+from standpipe_server.tasks import program_for
+
+UNET = Path("unet") / "diffusion_pytorch_model.safetensors"
+ENCODER = Path("text_encoder") / "model.safetensors"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STANDPIPE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_diffusers.save_tiny_stable_diffusion(tmp_path_factory.mktemp("sd") / "model")
+
+
+@pytest.fixture(scope="module")
+def ink(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_diffusers.save_tiny_lora(tmp_path_factory.mktemp("ink") / "adapter")
+
+
+def spec_of(folder: Path, task: str = "text-to-image", **options: object) -> ModelSpec:
+    spec = ModelSpec("m", str(folder), (task,), backend="torch")
+    return replace(spec, **options)  # type: ignore[arg-type] # of its fields
+
+
+def loaded(spec: ModelSpec) -> LoadedModel:
+    return load(spec, program_for(spec.tasks), lambda _: None)
+
+
+def refusal(spec: ModelSpec) -> str:
+    with pytest.raises(ModelLoadError) as caught:
+        loaded(spec)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+@pytest.mark.parametrize("file", [UNET, ENCODER], ids=["diffusers", "transformers"])
+def test_a_part_that_lacks_weights_is_refused(sd: Path, tmp_path: Path, file: Path, backend: str) -> None:
+    folder = tmp_path / "lacking"
+    shutil.copytree(sd, folder)
+    weights = load_file(folder / file)
+    gone = min(weights)
+    del weights[gone]
+    save_file(weights, folder / file, {"format": "pt"})
+    found = refusal(spec_of(folder, backend=backend))
+    assert f"model 'm': {file.parent}: its files hold no weights for {gone}" in found
+
+
+def test_pickles_are_not_read(sd: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pickled"
+    shutil.copytree(sd, folder)
+    (folder / UNET).rename(folder / UNET.with_suffix(".bin"))
+    assert "torch can't load it" in refusal(spec_of(folder))
+
+
+@pytest.mark.parametrize(
+    ("make", "task"),
+    [
+        (tiny_diffusers.save_tiny_inpainting, "text-to-image"),
+        (tiny_diffusers.save_tiny_stable_diffusion, "text-to-video"),
+        (tiny_diffusers.save_tiny_wan, "text-to-image"),
+        (tiny_diffusers.save_tiny_audioldm2, "image-to-image"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_a_pipeline_that_can_t_do_a_task_says_so(make: object, task: str, tmp_path: Path) -> None:
+    folder = make(tmp_path / "model")  # type: ignore[operator] # a maker
+    assert f"Pipeline isn't there for the task {task}" in refusal(spec_of(folder, task))
+
+
+@pytest.mark.parametrize("task", ["text-classification", "text-to-speech"])
+def test_a_pipeline_is_refused_for_a_task_of_the_other_library(sd: Path, task: str) -> None:
+    assert f"is a pipeline of diffusers; {task} takes none" in refusal(spec_of(sd, task))
+
+
+def test_another_model_is_refused_for_drawing(tiny_bert: Path) -> None:
+    assert "is no pipeline of diffusers; text-to-image takes one" in refusal(spec_of(tiny_bert))
+
+
+def test_without_diffusers_what_to_install_is_said(sd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "standpipe_server.backends.torch.diffusion", raising=False)
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    found = refusal(spec_of(sd))
+    assert "model 'm' needs the package diffusers: pip install 'standpipe[server,diffusion]'" == found
+
+
+def test_adapters_need_torch_and_auto_takes_it(sd: Path, ink: Path) -> None:
+    inked = spec_of(sd, backend="auto", lora=(("ink", str(ink)),))
+    found = loaded(inked)
+    assert "torch" == found.info.backend
+    assert "adapters (LoRA) need torch" in found.info.reason
+    refused = refusal(replace(inked, backend="openvino"))
+    assert "adapters (LoRA) need torch" in refused
+
+
+def test_an_adapter_that_can_t_be_read_is_named(sd: Path, tmp_path: Path) -> None:
+    found = refusal(spec_of(sd, lora=(("ink", str(tmp_path / "nowhere")),)))
+    assert f"the adapter 'ink' can't be loaded from {tmp_path / 'nowhere'}" in found
+
+
+@pytest.mark.parametrize(
+    ("make", "task", "cost"),
+    [
+        (tiny_diffusers.save_tiny_stable_diffusion, "text-to-image", 16),
+        (tiny_diffusers.save_tiny_wan, "text-to-video", 1),
+    ],
+    ids=["pictures", "films"],
+)
+def test_small_pictures_are_drawn_sixteen_at_a_time_films_one_by_one(
+    make: object, task: str, cost: int, tmp_path: Path
+) -> None:
+    folder = make(tmp_path / "model")  # type: ignore[operator] # a maker
+    assert cost == loaded(spec_of(folder, task)).batch_cost
