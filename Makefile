@@ -21,11 +21,11 @@ test: .venv/dev.stamp ## everything but timings
 
 # They start no servers, and fill the time that the other tests wait.
 test-units:
-	nice $(BIN)/pytest tests/unit > .venv/test-units.log 2>&1 || (cat .venv/test-units.log; exit 1)
-	@echo "tests/unit: $$(tail -n 1 .venv/test-units.log)"
+	nice $(BIN)/pytest tests/unit tests/backends > .venv/test-units.log 2>&1 || (cat .venv/test-units.log; exit 1)
+	@echo "tests/unit, tests/backends: $$(tail -n 1 .venv/test-units.log)"
 
 test-servers:
-	$(BIN)/pytest --ignore tests/unit
+	$(BIN)/pytest --ignore tests/unit --ignore tests/backends
 
 bench: .venv/dev.stamp ## timings: micro-benchmarks, the bench itself, what serving costs and gains
 	$(BIN)/standpipe demo-models

@@ -16,7 +16,7 @@ from standpipe_bench.load.schedules import Closed, Constant
 from standpipe_bench.statistics import summarize
 from standpipe_bench.synthetic import synthetic
 from standpipe_bench.targets import Answer, Null, Target
-from standpipe_bench.targets.grpc import Connection, Grpc, Requests
+from standpipe_bench.targets.grpc import Grpc
 
 
 @dataclass(frozen=True)
@@ -84,12 +84,6 @@ def test_why_a_target_cannot_be_opened_is_said() -> None:
 def test_a_driver_that_ends_is_noticed() -> None:
     with drivers() as processes, pytest.raises(RuntimeError, match="a driver process has ended"):
         processes.run(Broken(), Closed(1), Timing(5.0))
-
-
-def test_a_server_that_is_not_there_is_said_to_be_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = Grpc(Connection("127.0.0.1:1"), "a.B.C", Requests([b""], [1]))
-    with drivers() as processes, pytest.raises(RuntimeError, match=r"no server answers at 127\.0\.0\.1:1"):
-        processes.run(source, Closed(1), Timing(0.1))
 
 
 def test_calls_end_by_their_time_limit() -> None:

@@ -13,15 +13,11 @@ import torch
 
 
 @pytest.fixture(scope="module")
-def points(tiny_bert: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    result = tmp_path_factory.mktemp("matrix") / "matrix.json"
-    options = ["--device", "cpu,cuda,mps", "--backend", "torch", "--dtype", "fp32", "--batch", "1,3"]
-    options += ["--words", "5", "--duration", "0.3", "--warm-up", "0.1", "--json", str(result)]
-    command = [sys.executable, "-m", "standpipe_bench", "matrix"]
-    command += ["--model", f"tiny={tiny_bert}:feature-extraction", *options]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
-    assert 0 == ended.returncode, ended.stdout + ended.stderr
-    assert "tiny, one call at a time" in ended.stdout
+def points(matrix_to_be: tuple[subprocess.Popen[str], Path]) -> list[dict[str, Any]]:
+    process, result = matrix_to_be
+    said, _ = process.communicate(timeout=110)
+    assert 0 == process.returncode, said
+    assert "tiny, one call at a time" in said
     found: list[dict[str, Any]] = json.loads(result.read_text())["points"]
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -184,10 +184,10 @@ def test_what_a_slow_reader_has_not_read_keeps_nobody_waiting_and_is_not_lost(
 
 
 @pytest.fixture(scope="module")
-def narrow(llama_server: Any) -> Iterator[ServerProcess]:
+def narrow(narrow_to_be: Future[ServerProcess]) -> Iterator[ServerProcess]:
     """A server that writes one text while one waits."""
-    with llama_server(["--max-sequences", "1", "--max-queue", "1", "--max-items", "1"]) as server:
-        yield server
+    yield (server := narrow_to_be.result())
+    server.process.terminate()
 
 
 def test_a_full_queue_is_resource_exhausted_with_a_time_to_retry(narrow: ServerProcess) -> None:
@@ -233,8 +233,9 @@ def signalled(server: ServerProcess, channel: grpc.Channel, count: int) -> list[
     return streams
 
 
-def test_sigterm_lets_streams_finish(llama_server: Any) -> None:
-    with llama_server([]) as server, grpc.insecure_channel(server.address) as channel:
+def test_sigterm_lets_streams_finish(patient_to_be: Future[ServerProcess]) -> None:
+    server = patient_to_be.result()
+    with grpc.insecure_channel(server.address) as channel:
         streams = signalled(server, channel, 3)
         with ThreadPoolExecutor(3) as readers:
             ends = [text.end for text in readers.map(read, streams)]
@@ -243,9 +244,11 @@ def test_sigterm_lets_streams_finish(llama_server: Any) -> None:
         assert 0 == server.process.wait(timeout=60)
 
 
-def test_a_server_that_waits_no_longer_ends_streams_with_what_there_is(llama_server: Any) -> None:
-    options = ["--drain-timeout", "0.2", "--max-sequences", "2"]
-    with llama_server(options) as server, grpc.insecure_channel(server.address) as channel:
+def test_a_server_that_waits_no_longer_ends_streams_with_what_there_is(
+    impatient_to_be: Future[ServerProcess],
+) -> None:
+    server = impatient_to_be.result()
+    with grpc.insecure_channel(server.address) as channel:
         whole = read(
             generation_pb2_grpc.GenerationServiceStub(channel).StreamGenerateText(long(3_000), timeout=100)
         )

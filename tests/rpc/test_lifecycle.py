@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from standpipe import CallError, Client
 from standpipe.v1 import models_pb2
-from standpipe_bench.server_process import ServerProcess, server_process
+from standpipe_bench.server_process import ServerProcess
 
 SERVICES = ["", *(f"standpipe.v1.{name}Service" for name in ("Text", "Generation", "Tokenizer", "Model"))]
 Health = health_pb2.HealthCheckResponse
@@ -106,7 +106,9 @@ def test_a_client_that_comes_too_early_gets_its_answer_by_retrying(loading: Load
     pytest.fail("the server never answered")
 
 
-def test_sigterm_under_load_answers_everything_that_was_accepted(tiny_bert: Path) -> None:
+def test_sigterm_under_load_answers_everything_that_was_accepted(
+    passing_to_be: Future[ServerProcess],
+) -> None:
     """Each call is answered or refused with UNAVAILABLE, many of the first after the signal; exit code 0."""
     statuses: Counter[str] = Counter()
     after_signal: list[str] = []
@@ -125,16 +127,16 @@ def test_sigterm_under_load_answers_everything_that_was_accepted(tiny_bert: Path
                 if signalled.is_set():
                     after_signal.append(status)
 
-    with server_process(["--model", f"tiny={tiny_bert}", "--backend", "torch"]) as server:
-        with ThreadPoolExecutor(8) as callers:
-            running = [callers.submit(caller, server.address) for _ in range(8)]
-            while statuses["OK"] < 16:
-                time.sleep(0.01)
-            signalled.set()
-            server.process.send_signal(signal.SIGTERM)
-            for future in running:
-                future.result(timeout=60)
-        assert server.process.wait(timeout=30) == 0
+    server = passing_to_be.result()
+    with ThreadPoolExecutor(8) as callers:
+        running = [callers.submit(caller, server.address) for _ in range(8)]
+        while statuses["OK"] < 16:
+            time.sleep(0.01)
+        signalled.set()
+        server.process.send_signal(signal.SIGTERM)
+        for future in running:
+            future.result(timeout=60)
+    assert server.process.wait(timeout=30) == 0
     assert "OK" in after_signal
     assert {"OK", "UNAVAILABLE SERVER_DRAINING", "UNAVAILABLE "} >= set(statuses)
 

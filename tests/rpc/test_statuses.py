@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from concurrent.futures import Future
 from typing import Any
 
 import grpc
@@ -11,7 +11,7 @@ import pytest
 
 from standpipe import CallError, Client
 from standpipe.v1 import text_pb2, text_pb2_grpc
-from standpipe_bench.server_process import ServerProcess, server_process
+from standpipe_bench.server_process import ServerProcess
 
 Code = grpc.StatusCode
 EMBED = "/standpipe.v1.TextService/EmbedText"
@@ -122,28 +122,31 @@ def test_the_request_id_of_the_caller_comes_back_with_the_error(client: Client) 
     assert CallError(caught.value).metadata["request_id"] == "abc-123"
 
 
-def test_a_poisoned_call_fails_alone_and_is_internal(brittle_roberta: Path) -> None:
+@pytest.fixture
+def strict(strict_to_be: Future[ServerProcess]) -> Iterator[Client]:
+    with Client(strict_to_be.result().address, retry=False) as client:
+        yield client
+
+
+def test_a_poisoned_call_fails_alone_and_is_internal(strict: Client) -> None:
     """Its companions in the same batch are answered."""
-    options = ["--model", f"brittle={brittle_roberta}", "--backend", "torch", "--max-batch-cost", "100000"]
-    with server_process(options) as server, Client(server.address, retry=False) as client:
-        embed = text_pb2_grpc.TextServiceStub(client.channel).EmbedText
-        companions = [embed.future(Request(texts=["water"])) for _ in range(8)]
-        poisoned = embed.future(Request(texts=["water", "the quick brown fox " * 64]))
-        with pytest.raises(grpc.RpcError) as caught:
-            poisoned.result()
-        error = CallError(caught.value)
-        assert (Code.INTERNAL, "MODEL_FAILED") == (error.code, error.reason)
-        assert "texts[1]" in error.message
-        assert all(len(future.result().embeddings[0].values) == 32 for future in companions)
+    embed = text_pb2_grpc.TextServiceStub(strict.channel).EmbedText
+    companions = [embed.future(Request(model="brittle", texts=["water"])) for _ in range(8)]
+    poisoned = embed.future(Request(model="brittle", texts=["water", "the quick brown fox " * 64]))
+    with pytest.raises(grpc.RpcError) as caught:
+        poisoned.result()
+    error = CallError(caught.value)
+    assert (Code.INTERNAL, "MODEL_FAILED") == (error.code, error.reason)
+    assert "texts[1]" in error.message
+    assert all(len(future.result().embeddings[0].values) == 32 for future in companions)
 
 
-def test_a_full_queue_is_resource_exhausted_with_a_time_to_retry(tiny_bert: Path) -> None:
-    options = ["--model", f"tiny={tiny_bert}", "--backend", "torch", "--max-queue", "64", "--max-items", "64"]
-    with server_process(options) as server, Client(server.address, retry=False) as client:
-        embed = text_pb2_grpc.TextServiceStub(client.channel).EmbedText
-        calls = [embed.future(Request(texts=["the quick brown fox " * 16] * 64)) for _ in range(32)]
-        errors = [CallError(error) for call in calls if isinstance(error := call.exception(), grpc.RpcError)]
-        assert errors
-        assert {(Code.RESOURCE_EXHAUSTED, "QUEUE_FULL")} == {(error.code, error.reason) for error in errors}
-        assert all(error.retry_after is not None and error.retry_after > 0 for error in errors)
-        assert len(errors) < len(calls)
+def test_a_full_queue_is_resource_exhausted_with_a_time_to_retry(strict: Client) -> None:
+    embed = text_pb2_grpc.TextServiceStub(strict.channel).EmbedText
+    texts = ["the quick brown fox " * 16] * 64
+    calls = [embed.future(Request(model="tiny", texts=texts)) for _ in range(32)]
+    errors = [CallError(error) for call in calls if isinstance(error := call.exception(), grpc.RpcError)]
+    assert errors
+    assert {(Code.RESOURCE_EXHAUSTED, "QUEUE_FULL")} == {(error.code, error.reason) for error in errors}
+    assert all(error.retry_after is not None and error.retry_after > 0 for error in errors)
+    assert len(errors) < len(calls)
