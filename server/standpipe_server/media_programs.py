@@ -230,6 +230,7 @@ class Artist(Protocol):
         needs: Of these, those that it can't do without.
         name: Of its class, for errors.
         multiple: What both sides of a picture must be multiples of.
+        pixels: That it draws together, at most; a lone picture may have more.
         size: Width and height that it draws where none are asked for; None where its files don't say.
         schedulers: Names of the classes of those that it can be led by.
         loras: Names of its adapters.
@@ -241,6 +242,7 @@ class Artist(Protocol):
     needs: frozenset[str]
     name: str
     multiple: int
+    pixels: int
     size: tuple[int, int] | None
     schedulers: tuple[str, ...]
     loras: tuple[str, ...]

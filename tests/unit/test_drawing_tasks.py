@@ -46,6 +46,7 @@ class Notes:
     needs: frozenset[str] = frozenset()
     name: str = "NotingPipeline"
     multiple: int = 8
+    pixels: int = 4 * 64 * 64
     size: tuple[int, int] | None = (64, 64)
     schedulers: tuple[str, ...] = ("DDIM", "DDIMScheduler")
     loras: tuple[str, ...] = ("ink",)
@@ -140,6 +141,14 @@ def test_calls_of_one_size_are_drawn_together_those_of_another_apart() -> None:
     notes = Notes()
     assert [(64, 64), (32, 32), (64, 64)] == sizes(answers(notes, calls, "image-to-image"))
     assert [2, 1] == [len(drawings) for drawings, _ in notes.asked]
+
+
+@pytest.mark.parametrize(("side", "parts"), [(32, [7]), (64, [4, 3]), (96, [1] * 7), (256, [1] * 7)])
+def test_large_pictures_are_drawn_fewer_at_a_time(side: int, parts: list[int]) -> None:
+    request = image_generation_pb2.TransformImageRequest(prompt=PROMPT, strength=0.5, image=png(side, side))
+    notes = Notes()
+    assert [(side, side)] * 7 == sizes(answers(notes, decoded(request) * 7, "image-to-image"))
+    assert parts == [len(drawings) for drawings, _ in notes.asked]
 
 
 @pytest.mark.parametrize(

@@ -37,16 +37,18 @@ class DiffusionModel:
     Args:
         folder: Of its files.
         pipelines: For its tasks; they share weights.
+        device: That they are on.
         loras: Names of the adapters that the weights hold.
     """
 
-    def __init__(self, folder: Path, pipelines: Pipelines, loras: Sequence[str] = ()) -> None:
+    def __init__(self, folder: Path, pipelines: Pipelines, device: str, loras: Sequence[str] = ()) -> None:
         self.folder = folder
+        self.pixels = _PIXELS[device.partition(":")[0]]
         self._pipelines = pipelines
         self._loras = tuple(loras)
 
     def artist(self, task: DrawingTask) -> Artist:
-        return PipelineArtist(self._pipelines(task), self._loras)
+        return PipelineArtist(self._pipelines(task), self.pixels, self._loras)
 
 
 class PipelineArtist:
@@ -54,10 +56,11 @@ class PipelineArtist:
 
     Args:
         pipeline: The library's.
+        pixels: That it draws together, at most.
         loras: Names of the adapters that its weights hold.
     """
 
-    def __init__(self, pipeline: Any, loras: Sequence[str]) -> None:
+    def __init__(self, pipeline: Any, pixels: int, loras: Sequence[str]) -> None:
         pipeline.set_progress_bar_config(disable=True)
         # Optimum's pipelines take whatever those take that they stand for.
         called = getattr(pipeline, "auto_model_class", type(pipeline))
@@ -70,6 +73,7 @@ class PipelineArtist:
         self.takes = {name: parameter.default for name, parameter in parameters.items()}
         self.needs = _needs(self.takes, self.name)
         self.multiple = _multiple(pipeline)
+        self.pixels = pixels
         self.size = _size(pipeline)
         self.schedulers = tuple(sorted(self._schedulers))
         self.loras = tuple(loras)
@@ -178,10 +182,9 @@ class _Watch:
 def drawing(spec: ModelSpec, source: Source, program: Program, model: DiffusionModel) -> LoadedModel:
     """A diffusion model that is ready to serve; its pipelines belong to one worker."""
     heads = {kind: head(model) for kind, head in program.heads.items()}
-    budget = _PIXELS[spec.device.partition(":")[0]]
-    pixels = max(head.pixels or budget for head in heads.values())
-    info = ModelInfo.of(spec, source.revision, 0)
-    return LoadedModel(info, [DiffusionRunner(heads)], max(1, min(_MOST_PICTURES, budget // pixels)))
+    pixels = max(head.pixels or model.pixels for head in heads.values())
+    together = max(1, min(_MOST_PICTURES, model.pixels // pixels))
+    return LoadedModel(ModelInfo.of(spec, source.revision, 0), [DiffusionRunner(heads)], together)
 
 
 class DiffusionRunner:

@@ -91,8 +91,16 @@ class DrawingHead(ABC):
                 drawings.setdefault(size, {})[index] = drawing
         for size, group in drawings.items():
             at_size = sized(manner, size, self._artist.takes)
-            outcomes |= self._drawn({index: calls[index] for index in group}, list(group.values()), at_size)
+            for part in self._parts(size, group):
+                outcomes |= self._drawn({index: calls[index] for index in part}, list(part.values()), at_size)
         return [outcomes[index] for index in range(len(calls))]
+
+    def _parts(self, size: Size | None, drawings: Mapping[int, Drawing]) -> Iterator[Mapping[int, Drawing]]:
+        """Drawings of a size, as many at a time as are drawn together."""
+        pixels = size[0] * size[1] if size else self.pixels or self._artist.pixels
+        count, items = max(1, self._artist.pixels // pixels), list(drawings.items())
+        for start in range(0, len(items), count):
+            yield dict(items[start : start + count])
 
     @abstractmethod
     def value(self, call: Call, drawn: Drawn) -> Message:
