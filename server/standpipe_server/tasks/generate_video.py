@@ -16,14 +16,8 @@ from standpipe_server.kinds import DIFFUSER
 from standpipe_server.media.films import FilmForm, check_form, film
 from standpipe_server.media_programs import Drawn
 from standpipe_server.tasks.base import InputLimits, Task, known, optional
-from standpipe_server.tasks.drawing import (
-    DrawingHead,
-    DrawingSteps,
-    Sketch,
-    check_prompt,
-    drawing_cost,
-    seed_of,
-)
+from standpipe_server.tasks.drawing import DrawingSteps, Sketch, check_prompt, drawing_cost, seed_of
+from standpipe_server.tasks.drawing_heads import DrawingHead
 from standpipe_server.tasks.drawing_parameters import BRIEF, DrawingParameters, in_range, parameters_of
 from standpipe_server.tasks.images import image_of, sample_image
 

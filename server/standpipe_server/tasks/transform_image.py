@@ -13,7 +13,8 @@ from standpipe.v1 import image_generation_pb2
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import DIFFUSER
 from standpipe_server.tasks.base import InputLimits, Task
-from standpipe_server.tasks.drawing import DrawingSteps, PictureHead, Sketch, drawing_calls, drawing_cost
+from standpipe_server.tasks.drawing import DrawingSteps, Sketch, drawing_calls, drawing_cost
+from standpipe_server.tasks.drawing_heads import PictureHead
 from standpipe_server.tasks.drawing_parameters import BRIEF, DrawingParameters
 from standpipe_server.tasks.images import image_of, sample_image
 
