@@ -74,6 +74,8 @@ DRAWING_SPECIAL: dict[str, dict[str, list[Request]]] = {
             asked(loras=[{"name": ADAPTER}]),
             asked(loras=[{"name": ADAPTER, "weight": -0.5}]),
             asked(clipSkip=1),
+            # No adapter is left of the calls before.
+            asked("rain"),
         ],
         "TransformImage": [asked(loras=[{"name": ADAPTER}]) | _ANEW],
     },
