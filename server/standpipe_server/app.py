@@ -98,7 +98,7 @@ async def _open_all(registry: Registry, settings: Settings, reporter: Reporter) 
         progress = reporter.loading(model.spec)
         loaded = await _load(model.spec, progress)
         progress("warming up")
-        limits = settings.batch_limits(loaded.batch_cost)
+        limits = settings.batch_limits(loaded.batch_cost, loaded.max_items)
         answerer: Answerer
         if loaded.generator is not None:
             answerer = Streams(loaded.generator, settings.max_queue)

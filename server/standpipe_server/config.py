@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -31,6 +32,10 @@ from standpipe_server.tasks import MODEL_TASKS, SEVERAL, InputLimits, kind_for
 Device = Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 
 
+# Of an adapter: it becomes the name of a part of the model, in which a dot would part it.
+_NAME = re.compile(r"[\w-]+")
+
+
 def _names(value: Any) -> Any:
     """``A+B`` to names; a list passes through."""
     names = value.split("+") if isinstance(value, str) else value
@@ -40,15 +45,15 @@ def _names(value: Any) -> Any:
 def _adapters(value: Any) -> Any:
     """``NAME=SOURCE``, several of them split by commas, or a table, to pairs; pairs pass through."""
     if isinstance(value, dict):
-        return tuple(value.items())
+        return tuple(_adapter(f"{name}={source}") for name, source in value.items())
     parts = value.split(",") if isinstance(value, str) else value
     return tuple(_adapter(part) if isinstance(part, str) else part for part in parts)
 
 
 def _adapter(text: str) -> tuple[str, str]:
-    name, equals, source = text.partition("=")
-    if not (name and equals and source):
-        raise ValueError(f"{text!r} isn't NAME=SOURCE")
+    name, _, source = text.partition("=")
+    if not (source and _NAME.fullmatch(name)):
+        raise ValueError(f"{text!r} isn't NAME=SOURCE, with letters, digits, - and _ for a name")
     return name, source
 
 
@@ -188,6 +193,7 @@ class Settings(BaseSettings):
     max_drawn_pixels: int = Field(4 << 20, ge=1, description="pixels of one picture, or frame, that is drawn")
     max_drawn_images: int = Field(16, ge=1, description="pictures that are drawn for one prompt")
     max_drawn_frames: int = Field(128, ge=1, description="frames of one film that is made")
+    max_film_pixels: int = Field(1 << 27, ge=1, description="pixels of all frames of a film that is made")
     allow_uri: Annotated[list[str], NoDecode, BeforeValidator(_uris)] = Field(
         [],
         description="where media may be fetched from, as https://images.example.org/photos/ or "
@@ -235,14 +241,15 @@ class Settings(BaseSettings):
     def _shared(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ModelOptions.model_fields}
 
-    def batch_limits(self, batch_cost: int) -> BatchLimits:
+    def batch_limits(self, batch_cost: int, max_items: int = 0) -> BatchLimits:
         """For a model's queue.
 
         Args:
             batch_cost: What its backend says, where the settings say nothing.
+            max_items: What its backend bears, whatever the settings say; 0 for no bound.
         """
         return BatchLimits(
-            max_items=self.max_batch_items,
+            max_items=min(self.max_batch_items, max_items or self.max_batch_items),
             max_cost=self.max_batch_cost or batch_cost,
             max_queue=self.max_queue,
             max_wait=self.max_wait,

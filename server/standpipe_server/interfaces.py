@@ -266,6 +266,7 @@ class LoadedModel:
         batch_cost: Padded cost (tokens, …) from which on a larger batch is no more efficient: a larger one
             only makes its calls wait for each other.
         generator: What answers in place of runners, where the model batches by itself.
+        max_items: Calls in one batch at most, whatever the server is configured for; 0 for no such bound.
     """
 
     info: ModelInfo
@@ -273,6 +274,7 @@ class LoadedModel:
     batch_cost: int
     tokenizer: Runner | None = None
     generator: Generator | None = None
+    max_items: int = 0
 
 
 Progress = Callable[[str], None]

@@ -116,6 +116,17 @@ def test_an_adapter_that_can_t_be_read_is_named(sd: Path, tmp_path: Path) -> Non
     assert f"the adapter 'ink' can't be loaded from {tmp_path / 'nowhere'}" in found
 
 
+def test_an_adapter_may_be_a_file_and_of_several_one_must_be_named(
+    sd: Path, ink: Path, tmp_path: Path
+) -> None:
+    (file,) = ink.glob("*.safetensors")
+    for name in ("one", "other"):
+        shutil.copy(file, tmp_path / f"{name}.safetensors")
+    found = refusal(spec_of(sd, lora=(("ink", str(tmp_path)),)))
+    assert "holds one.safetensors, other.safetensors: name one of them" in found
+    assert loaded(spec_of(sd, lora=(("ink", str(tmp_path / "one.safetensors")),)))
+
+
 @pytest.mark.parametrize(
     ("make", "task", "cost"),
     [
@@ -128,4 +139,5 @@ def test_small_pictures_are_drawn_sixteen_at_a_time_films_one_by_one(
     make: object, task: str, cost: int, tmp_path: Path
 ) -> None:
     folder = make(tmp_path / "model")  # type: ignore[operator] # a maker
-    assert cost == loaded(spec_of(folder, task)).batch_cost
+    found = loaded(spec_of(folder, task))
+    assert (cost, cost) == (found.batch_cost, found.max_items)

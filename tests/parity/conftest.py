@@ -81,6 +81,8 @@ _OF_DRAWINGS: dict[str, Callable[[Path], Path]] = {
     "sd_inpainting": tiny_diffusers.save_tiny_inpainting,
     "sdxl": tiny_diffusers.save_tiny_stable_diffusion_xl,
     "wan": tiny_diffusers.save_tiny_wan,
+    "ltx_begins": lambda folder: tiny_diffusers.save_tiny_ltx(folder, begins=True),
+    "flux": tiny_diffusers.save_tiny_flux,
     ADAPTER: tiny_diffusers.save_tiny_lora,
 }
 _MAKERS: dict[str, Callable[[Path], Path]] = {

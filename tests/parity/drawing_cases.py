@@ -60,6 +60,7 @@ DRAWING_SPECIAL: dict[str, dict[str, list[Request]]] = {
         ],
         "TransformImage": [
             asked(**_SIZE) | _ANEW,
+            asked(numInferenceSteps=10) | _ANEW | {"strength": 0.7},
             asked(scheduler="EulerDiscrete") | {"image": _TURNED, "numImagesPerPrompt": 2},
             # Not a multiple of what the model draws at once.
             asked() | {"image": picture(35, 46)},
@@ -67,6 +68,20 @@ DRAWING_SPECIAL: dict[str, dict[str, list[Request]]] = {
         "InpaintImage": [
             asked(**_SIZE) | _PART,
             asked() | {"image": picture(48, 32), "maskImage": MASK},
+        ],
+    },
+    "flux": {
+        "GenerateImage": [
+            asked() | {"numImagesPerPrompt": 2},
+            asked(width=48, guidanceScale=2),
+        ],
+        # Of ten steps six tenths, as it was sent and not as a float of 32 bits has it.
+        "TransformImage": [asked(numInferenceSteps=10) | _ANEW | {"strength": 0.6}],
+    },
+    "ltx_begins": {
+        "GenerateVideo": [
+            _FILM | {"image": picture(64, 64)},
+            _FILM | {"image": picture(80, 50), "fps": 24, "numFrames": 9},
         ],
     },
     "sd_inked": {
@@ -88,7 +103,11 @@ DRAWING_TINY: dict[str, tuple[str, list[str]]] = {
     "sd_inpainting": ("inpainting", ["InpaintImage"]),
     "sdxl": ("text-to-image+image-to-image+inpainting", ["GenerateImage", "TransformImage", "InpaintImage"]),
     "wan": ("text-to-video", ["GenerateVideo"]),
+    "ltx_begins": ("image-to-video", ["GenerateVideo"]),
+    "flux": ("text-to-image+image-to-image", ["GenerateImage", "TransformImage"]),
 }
+# Models that are asked their own cases only.
+DRAWING_APART = ("flux", "ltx_begins")
 DRAWING_ON_OPENVINO = ("sd",)
 
 DRAWING_REAL_CASES: dict[str, list[Request]] = {
@@ -130,12 +149,13 @@ _WRONG_PARAMETERS: list[tuple[Request, str]] = [
     ({"loras": [{"name": "oil"}]}, "loras[0].name"),
     ({"loras": [{"name": ADAPTER}, {"name": ADAPTER}]}, "loras[1].name"),
     ({"loras": [{"name": ADAPTER, "weight": 5}]}, "loras[0].weight"),
-    ({"negativePrompt": "a" * ((1 << 20) + 1)}, "negative_prompt"),
+    ({"negativePrompt": "a" * 16_385}, "negative_prompt"),
 ]
 DRAWING_MISTAKES: list[tuple[str, Request, str]] = [
     *(("GenerateImage", asked(**wrong), f"parameters.{field}") for wrong, field in _WRONG_PARAMETERS),
     ("GenerateImage", asked(" "), "prompt"),
-    ("GenerateImage", asked("a" * ((1 << 20) + 1)), "prompt"),
+    ("GenerateImage", asked("ä" * 8_193), "prompt"),
+    ("GenerateImage", asked(width=16_400, height=8) | {"format": "IMAGE_FORMAT_WEBP"}, "format"),
     ("GenerateImage", asked() | {"format": 99}, "format"),
     ("GenerateImage", asked() | {"numImagesPerPrompt": 0}, "num_images_per_prompt"),
     ("GenerateImage", asked() | {"numImagesPerPrompt": 17}, "num_images_per_prompt"),
@@ -152,11 +172,22 @@ DRAWING_MISTAKES: list[tuple[str, Request, str]] = [
     ("GenerateVideo", _FILM | {"numFrames": 0}, "num_frames"),
     ("GenerateVideo", _FILM | {"numFrames": 129}, "num_frames"),
     ("GenerateVideo", _FILM | {"fps": 0.5}, "fps"),
+    (
+        "GenerateVideo",
+        _FILM | {"numFrames": 128, "parameters": {"width": 2048, "height": 2048}},
+        "num_frames",
+    ),
     ("GenerateVideo", _FILM | {"format": 99}, "format"),
 ]
 # Model, RPC, request, and the field.
 DRAWING_MISTAKES_BY_MODEL: list[tuple[str, str, Request, str]] = [
     ("wan", "GenerateVideo", _FILM | {"parameters": ONCE | {"clipSkip": 1}}, "parameters.clip_skip"),
+    ("wan", "GenerateVideo", _FILM | {"parameters": ONCE | {"width": 8}}, "parameters.width"),
+    ("ltx_begins", "GenerateVideo", _FILM, "image"),
+    ("flux", "GenerateImage", asked() | {"previewSteps": 1}, "preview_steps"),
+    ("sdxl", "GenerateImage", asked(clipSkip=2), "parameters.clip_skip"),
+    ("sdxl", "TransformImage", asked() | _ANEW | {"strength": 0.3}, "strength"),
+    ("sdxl", "TransformImage", asked() | _ANEW, "parameters.num_inference_steps"),
     (
         "wan",
         "GenerateVideo",

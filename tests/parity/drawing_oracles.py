@@ -16,7 +16,8 @@ import torch
 from PIL import Image, ImageOps
 
 from parity.comparing import levels, shots
-from parity.library import Answer, enum_word, given
+from parity.library import Answer, enum_word
+from parity.library import given as given_exactly
 from parity.vision_oracles import on_one_thread
 from standpipe_server.media.films import film
 
@@ -33,6 +34,12 @@ _SAVED: dict[str, dict[str, Any]] = {
     "jpeg": {"quality": 95, "subsampling": 0},
     "webp": {"lossless": True},
 }
+
+
+def given(request: Any, *names: str) -> dict[str, Any]:
+    """The optional fields that a request sets, its numbers as they were written: seven tenths is 0.7."""
+    found = given_exactly(request, *names)
+    return {name: float(f"{one:.6g}") if isinstance(one, float) else one for name, one in found.items()}
 
 
 @cache

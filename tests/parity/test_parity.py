@@ -29,7 +29,7 @@ from parity.cases import (
     Request,
 )
 from parity.comparing import differences, legible
-from parity.drawing_cases import DRAWING_CASES
+from parity.drawing_cases import DRAWING_APART, DRAWING_CASES
 from parity.oracles import ORACLES
 from standpipe import CallError, Client, contract
 from standpipe_bench.server_process import ServerProcess
@@ -87,7 +87,7 @@ def tiny_cases() -> Iterator[tuple[str, str, str, Request]]:
     for name, (_, rpcs) in TINY.items():
         for backend in ("torch", "openvino") if name in ON_OPENVINO else ("torch",):
             for rpc in rpcs:
-                shared = [] if name in AUDIO_APART else CASES[rpc]
+                shared = [] if name in (*AUDIO_APART, *DRAWING_APART) else CASES[rpc]
                 for request in [*shared, *SPECIAL.get(name, {}).get(rpc, [])]:
                     yield name, backend, rpc, request
 

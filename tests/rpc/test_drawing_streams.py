@@ -27,9 +27,11 @@ from standpipe_server.engine.registry import Registry, Served
 from standpipe_server.engine.worker import ThreadWorker
 from standpipe_server.interfaces import Call, LoadedModel, ModelSpec, Output
 from standpipe_server.rpc.server import RpcLimits, RpcServer
-from standpipe_server.tasks import program_for
+from standpipe_server.tasks import InputLimits, program_for
 
 LONG = 250
+# What gRPC itself may send is more.
+LARGEST = 12_000
 PROMPT = "the house of Ada"
 
 
@@ -134,7 +136,7 @@ async def rig(model: tuple[LoadedModel, Counted], monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("standpipe_server.rpc.server._LINGER", 0.0)
     spec = ModelSpec("sd", "folder/sd", ("text-to-image",))
     registry = Registry([spec])
-    server = RpcServer("127.0.0.1:0", registry, RpcLimits())
+    server = RpcServer("127.0.0.1:0", registry, RpcLimits(InputLimits(max_message_bytes=LARGEST)))
     worker = ThreadWorker[Call, Output](loaded.runners[0], "sd", asyncio.get_running_loop())
     batcher = Batcher([worker], BatchLimits(max_cost=loaded.batch_cost))
     (only,) = registry
@@ -258,6 +260,13 @@ async def test_several_pictures_of_one_call_and_those_of_others_share_a_batch(ri
         several, one = rig.drawing(num_images_per_prompt=3), rig.drawing()
         await rig.waiting(4)
     assert [4, 4] == [answer.metadata.batch_size for answer in await asyncio.gather(several, one)]
+
+
+async def test_an_answer_that_no_message_holds_is_refused_in_words(rig: Rig) -> None:
+    with pytest.raises(
+        CallError, match=f"bytes of one answer exceed the limit max_message_bytes = {LARGEST}"
+    ):
+        await rig.drawing(num_images_per_prompt=5)
 
 
 async def test_a_picture_is_drawn_to_its_end_though_the_server_drains(rig: Rig) -> None:

@@ -53,6 +53,25 @@ def test_a_batch_costs_as_much_as_the_backend_says_unless_an_option_says_otherwi
     assert 100 == load_settings(["--max-batch-cost", "100"]).batch_limits(448).max_cost
 
 
+def test_a_batch_never_has_more_items_than_its_backend_bears() -> None:
+    settings = load_settings(["--max-batch-cost", "4096", "--max-batch-items", "8"])
+    assert [8, 8, 1] == [settings.batch_limits(16, bears).max_items for bears in (0, 16, 1)]
+
+
+@pytest.mark.parametrize("adapter", ["ink", "=./ink", "ink=", "ink.v1=./ink", "a b=./ink"])
+def test_an_adapter_without_a_name_or_a_source_is_refused(adapter: str) -> None:
+    with pytest.raises(ValidationError, match="isn't NAME=SOURCE"):
+        load_settings(["--lora", adapter])
+
+
+def test_adapters_are_the_model_s_own_or_everybody_s(tmp_path: Path) -> None:
+    models = (
+        '[[model]]\nname = "a"\nsource = "a"\n[[model]]\nname = "b"\nsource = "b"\nlora = {oil = "./oil"}'
+    )
+    settings = load_settings(["--config", file_of(tmp_path, models), "--lora", "ink=./ink"])
+    assert [(("ink", "./ink"),), (("oil", "./oil"),)] == [spec.lora for spec in settings.specs()]
+
+
 def test_a_flag_beats_the_environment_and_the_environment_beats_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

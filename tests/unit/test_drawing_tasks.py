@@ -14,6 +14,7 @@ from task_cases import decoded, parameters_of
 from standpipe.v1 import common_pb2, image_generation_pb2
 from standpipe_server.errors import GoneError, InvalidInputError, LimitExceededError
 from standpipe_server.interfaces import Call, Outcome, Output, Step
+from standpipe_server.media.images import EncodedImage
 from standpipe_server.media_programs import Drawing, DrawingTask, Drawn, Manner
 from standpipe_server.tasks import TASKS, InputLimits
 from standpipe_server.tasks.drawing import DrawingSteps
@@ -53,6 +54,7 @@ class Notes:
     layers: int = 2
     previews: bool = True
     error: Exception | None = None
+    poisoned: int | None = None
     asked: list[tuple[list[Drawing], Manner]] = field(default_factory=list)
 
     def tokens(self, prompt: str) -> int:
@@ -65,6 +67,8 @@ class Notes:
         self.asked.append((list(drawings), manner))
         if self.error:
             raise self.error
+        if self.poisoned in [drawing.seed for drawing in drawings]:
+            raise RuntimeError("poisoned")
         size = dict(manner.arguments).get("width", 64), dict(manner.arguments).get("height", 64)
         return [Drawn((Image.new("RGB", size, "grey"),)) for _ in drawings]
 
@@ -188,12 +192,100 @@ def test_a_picture_keeps_its_size_as_far_as_the_model_can_draw_it(
     assert (size, size, "L") == (drawing.image.size, drawing.mask.size, drawing.mask.mode)
 
 
-def test_a_share_of_the_steps_that_is_none_is_refused() -> None:
-    request = image_generation_pb2.TransformImageRequest(prompt=PROMPT, image=png(64, 64))
-    request.parameters.num_inference_steps = 3
-    assert "strength" == refusal(Notes(), decoded(request), "image-to-image")
-    request.strength = 0.4
+@pytest.mark.parametrize(
+    ("steps", "strength", "field"),
+    [(3, None, "parameters.num_inference_steps"), (None, 0.01, "strength"), (3, 0.1, "strength")],
+)
+def test_a_pipeline_that_fails_for_want_of_steps_is_asked_too_little(
+    steps: int | None, strength: float | None, field: str
+) -> None:
+    told = image_generation_pb2.DiffusionParameters(num_inference_steps=steps)
+    request = image_generation_pb2.TransformImageRequest(
+        prompt=PROMPT, image=png(64, 64), strength=strength, parameters=told
+    )
+    failing = Notes(error=RuntimeError("no elements"))
+    assert field == refusal(failing, decoded(request), "image-to-image")
     assert [(64, 64)] == sizes(answers(Notes(), decoded(request), "image-to-image"))
+    request.strength = 1
+    (outcome,) = answers(failing, decoded(request), "image-to-image")
+    assert isinstance(outcome, RuntimeError)
+
+
+def test_numbers_are_what_was_sent_and_not_what_a_float_of_32_bits_makes_of_it() -> None:
+    request = image_generation_pb2.TransformImageRequest(prompt=PROMPT, image=png(8, 8), strength=0.7)
+    request.parameters.guidance_scale = 7.1
+    assert {"strength": 0.7, "guidance_scale": 7.1} == dict(parameters_of(request).arguments)
+
+
+def call_of(seed: int) -> Call:
+    (call,) = decoded(asked(seed=seed))
+    return call
+
+
+def test_what_fails_together_is_drawn_apart_and_what_is_drawn_is_kept() -> None:
+    notes = Notes(poisoned=3)
+    outcomes = answers(notes, [call_of(seed) for seed in range(8)])
+    assert [seed == 3 for seed in range(8)] == [isinstance(outcome, Exception) for outcome in outcomes]
+    # Four at a time; of the first four the halves, and of the second half each one.
+    assert [4, 2, 2, 1, 1, 4] == [len(drawings) for drawings, _ in notes.asked]
+
+
+def test_a_picture_that_several_are_drawn_from_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    plain = EncodedImage.open
+
+    def counting(image: EncodedImage) -> Image.Image:
+        opened.append(image.field)
+        return plain(image)
+
+    monkeypatch.setattr(EncodedImage, "open", counting)
+    request = image_generation_pb2.InpaintImageRequest(
+        prompt=PROMPT, image=png(64, 64), mask_image=png(8, 8), num_images_per_prompt=5
+    )
+    assert 5 == len(sizes(answers(Notes(), decoded(request), "inpainting")))
+    assert ["image.content", "mask_image.content"] == opened
+
+
+def test_a_preview_that_can_t_be_written_is_left_out() -> None:
+    notes, waiting = Notes(), Waiting()
+    (call,) = decoded(asked())
+    answers(notes, [Call(call.input, call.parameters, call.field, waiting)])
+    ((drawing,), _) = notes.asked[0]
+    drawing.tell(1, 4, "no picture")
+    assert [Step(1, 4)] == waiting.told
+
+
+@pytest.mark.parametrize(
+    ("form", "longest"), [("JPEG", 65_496), ("WEBP", 16_376), ("PNG", None)], ids=lambda value: str(value)
+)
+def test_a_side_that_a_form_can_t_hold_is_refused_before_it_is_drawn(form: str, longest: int | None) -> None:
+    request = asked(width=8, height=(longest or 200_000) + 8)
+    request.format = image_generation_pb2.ImageFormat.Value(f"IMAGE_FORMAT_{form}")
+    notes = Notes()
+    if longest:
+        assert "format" == refusal(notes, decoded(request))
+        assert [] == notes.asked
+        request.parameters.height = longest
+    assert 1 == len(sizes(answers(notes, decoded(request))))
+
+
+def test_a_film_takes_its_model_s_size_and_not_its_picture_s() -> None:
+    notes = Notes(size=(96, 64))
+    notes.takes |= {"num_frames": 9}
+    request = image_generation_pb2.GenerateVideoRequest(prompt=PROMPT, image=png(640, 480))
+    request.format = image_generation_pb2.VIDEO_FORMAT_GIF
+    assert [(96, 64)] == sizes(answers(notes, decoded(request), "text-to-video"))
+    notes.size = None
+    request.image.CopyFrom(png(43, 50))
+    assert [(40, 48)] == sizes(answers(notes, decoded(request), "text-to-video"))
+
+
+def test_a_film_s_frames_are_bounded_together() -> None:
+    notes = Notes()
+    notes.takes |= {"num_frames": 9}
+    request = image_generation_pb2.GenerateVideoRequest(prompt=PROMPT)
+    limits = InputLimits(max_film_pixels=9 * 64 * 64 - 1)
+    assert "num_frames" == refusal(notes, decoded(request, limits), "text-to-video")
 
 
 @pytest.mark.parametrize(

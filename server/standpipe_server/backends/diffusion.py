@@ -24,6 +24,8 @@ Pipelines = Callable[[DrawingTask], Any]
 """A library's pipeline for a task; raises ModelLoadError where the model has none."""
 
 _SUFFIX = "Scheduler"
+# It draws noise by a seed of its own.
+_UNSEEDED = {"DPMSolverSDEScheduler"}
 # Pixels that are drawn together: more wait for each other, and take memory.
 _PIXELS = {"cpu": 4 * 512 * 512, "cuda": 16 * 512 * 512, "mps": 4 * 512 * 512}
 _MOST_PICTURES = 16
@@ -74,11 +76,13 @@ class PipelineArtist:
         self.needs = _needs(self.takes, self.name)
         self.multiple = _multiple(pipeline)
         self.pixels = pixels
-        self.size = _size(pipeline)
+        self.size = _size(pipeline, self.takes)
         self.schedulers = tuple(sorted(self._schedulers))
         self.loras = tuple(loras)
-        self.layers = _layers(getattr(pipeline, "text_encoder", None))
-        self.previews = hasattr(pipeline, "image_processor") and "callback_on_step_end" in self.takes
+        self.layers = _layers(pipeline)
+        # Latents that are packed aren't a picture's.
+        packed = hasattr(pipeline, "_unpack_latents") or not hasattr(pipeline, "image_processor")
+        self.previews = not packed and "callback_on_step_end" in self.takes
 
     def tokens(self, prompt: str) -> int:
         tokenizer = getattr(self._pipeline, "tokenizer", None)
@@ -91,6 +95,7 @@ class PipelineArtist:
         pipeline.scheduler = self._scheduler(manner.scheduler)
         self._adapt(dict(manner.loras))
         watch = _Watch(pipeline, drawings)
+        watch.check()
         arguments = {**self._inputs(drawings), **dict(manner.arguments), **watch.arguments(self.takes)}
         try:
             result = pipeline(**arguments, generator=_generators(drawings), output_type="pil")
@@ -103,15 +108,16 @@ class PipelineArtist:
 
     def _inputs(self, drawings: Sequence[Drawing]) -> dict[str, Any]:
         """What differs from picture to picture, as far as the pipeline reads it."""
-        inputs: dict[str, list[Any]] = {
+        inputs: dict[str, Any] = {
             "prompt": [drawing.prompt for drawing in drawings],
             "negative_prompt": [drawing.negative_prompt for drawing in drawings],
             "image": [drawing.image for drawing in drawings],
             "mask_image": [drawing.mask for drawing in drawings],
         }
-        return {
-            name: values for name, values in inputs.items() if name in self.takes and values[0] is not None
-        }
+        if len(drawings) == 1:
+            # Some pipelines take one picture only, and no list of one.
+            inputs |= {"image": drawings[0].image, "mask_image": drawings[0].mask}
+        return {name: given for name, given in inputs.items() if name in self.takes and _there(given)}
 
     def _scheduler(self, name: str) -> Any:
         kind, config = self._usual
@@ -150,6 +156,15 @@ class _Watch:
             return {"callback": self._after_old, "callback_steps": 1}
         return {}
 
+    def check(self) -> None:
+        """See that somebody waits.
+
+        Raises:
+            GoneError: Nobody does.
+        """
+        if all(drawing.gone() for drawing in self.drawings):
+            raise GoneError("nobody waits any longer")
+
     def _after(self, pipeline: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         self._step(index + 1, tensors.get("latents"))
         return tensors
@@ -159,8 +174,7 @@ class _Watch:
 
     def _step(self, number: int, latents: Any) -> None:
         self.begun = True
-        if all(drawing.gone() for drawing in self.drawings):
-            raise GoneError("nobody waits any longer")
+        self.check()
         count = getattr(self.pipeline, "num_timesteps", None) or len(self.pipeline.scheduler.timesteps)
         for row, drawing in enumerate(self.drawings):
             wanted = drawing.preview_steps and number % drawing.preview_steps == 0 and number < count
@@ -184,7 +198,9 @@ def drawing(spec: ModelSpec, source: Source, program: Program, model: DiffusionM
     heads = {kind: head(model) for kind, head in program.heads.items()}
     pixels = max(head.pixels or model.pixels for head in heads.values())
     together = max(1, min(_MOST_PICTURES, model.pixels // pixels))
-    return LoadedModel(ModelInfo.of(spec, source.revision, 0), [DiffusionRunner(heads)], together)
+    return LoadedModel(
+        ModelInfo.of(spec, source.revision, 0), [DiffusionRunner(heads)], together, max_items=together
+    )
 
 
 class DiffusionRunner:
@@ -209,6 +225,11 @@ def reads_more(pipeline: Any) -> bool:
     return bool(denoiser.config.in_channels != pipeline.vae.config.latent_channels)
 
 
+def _there(given: Any) -> bool:
+    """Whether something is given, for all drawings or for each."""
+    return (given[0] if isinstance(given, list) else given) is not None
+
+
 def _generators(drawings: Sequence[Drawing]) -> list[torch.Generator]:
     # On the processor whatever the device is: a seed draws the same picture on all of them.
     return [torch.Generator("cpu").manual_seed(drawing.seed) for drawing in drawings]
@@ -219,7 +240,7 @@ def _schedulers(scheduler: Any) -> dict[str, Any]:
     from diffusers.utils import DummyObject
 
     there = [kind for kind in scheduler.compatibles if not isinstance(kind, DummyObject)]
-    named = {kind.__name__: kind for kind in (type(scheduler), *there)}
+    named = {kind.__name__: kind for kind in (type(scheduler), *there) if kind.__name__ not in _UNSEEDED}
     return named | {name.removesuffix(_SUFFIX): kind for name, kind in named.items()}
 
 
@@ -236,24 +257,37 @@ def _config(part: Any) -> Mapping[str, Any]:
     return config if isinstance(config, Mapping) else config.to_dict()
 
 
-def _layers(encoder: Any) -> int:
-    """How many layers of a text encoder may be asked for what they give."""
-    # OpenVINO's give that only where the model's own pipeline needs it.
+def _layers(pipeline: Any) -> int:
+    """How many layers of a pipeline's text encoder may be left out."""
+    encoder = getattr(pipeline, "text_encoder", None)
+    # OpenVINO's give what layers say only where the model's own pipeline needs it.
     if not getattr(encoder, "hidden_states_output_names", True):
         return 0
     layers: int = _config(encoder).get("num_hidden_layers", 0)
-    return layers
+    # Pipelines with two leave the last one out anyway.
+    return max(0, layers - 1) if getattr(pipeline, "text_encoder_2", None) is not None else layers
 
 
 def _multiple(pipeline: Any) -> int:
     """What both sides must be multiples of."""
     processor = getattr(pipeline, "image_processor", None) or getattr(pipeline, "video_processor", None)
-    own: int = getattr(pipeline, "vae_scale_factor", 8)
-    return _config(processor).get("vae_scale_factor") or own
+    plain: Any = getattr(pipeline, "vae_scale_factor", getattr(pipeline, "vae_scale_factor_spatial", 8))
+    factor: int = _config(processor).get("vae_scale_factor", plain)
+    # Those that draw patches want whole ones; some processors know that, others don't.
+    return factor * _patch(getattr(pipeline, "transformer", None)) if factor == plain else factor
 
 
-def _size(pipeline: Any) -> tuple[int, int] | None:
+def _patch(transformer: Any) -> int:
+    """Latents that a transformer reads as one, along a side."""
+    patch = _config(transformer).get("patch_size") or 1
+    return patch if isinstance(patch, int) else int(patch[-1])
+
+
+def _size(pipeline: Any, takes: Mapping[str, Any]) -> tuple[int, int] | None:
     """Width and height that a pipeline draws by itself."""
+    own = takes.get("width"), takes.get("height")
+    if isinstance(own[0], int) and isinstance(own[1], int):
+        return own[0], own[1]
     denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
     side = _config(denoiser).get("sample_size") or getattr(pipeline, "default_sample_size", None)
     if side is None:

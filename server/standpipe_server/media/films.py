@@ -20,6 +20,9 @@ from standpipe_server.errors import InvalidInputError
 
 FilmForm = Literal["mp4", "webm", "gif"]
 
+LONGEST_FILM_SIDES: Mapping[str, int] = {"mp4": 16_384, "webm": 65_535, "gif": 65_535}
+"""In pixels."""
+
 # The model took far longer to draw the film; and as many everywhere, for the bytes depend on them.
 _THREADS = 2
 # The usual ones are written exactly, such as 24000/1001; what a float of 32 bits adds to them is not.

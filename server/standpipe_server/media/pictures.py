@@ -13,6 +13,9 @@ from PIL import Image
 
 PictureForm = Literal["png", "jpeg", "webp"]
 
+LONGEST_SIDES: Mapping[str, int] = {"jpeg": 65_500, "webp": 16_383}
+"""In pixels, of the forms that have a bound."""
+
 _OPTIONS: Mapping[PictureForm, Mapping[str, Any]] = {
     # Of a picture with a little noise all over, the next levels saved nothing more.
     "png": {"compress_level": 4},

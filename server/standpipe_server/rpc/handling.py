@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError, Message
 
 from standpipe_server.engine.batcher import Answer, Batcher, CallFailedError
 from standpipe_server.engine.registry import Registry
-from standpipe_server.errors import DeadlinePassedError, InvalidInputError
+from standpipe_server.errors import DeadlinePassedError, InvalidInputError, check_limit
 from standpipe_server.interfaces import Call, ModelInfo, Output
 from standpipe_server.rpc.media import Fetcher, fetch_media
 from standpipe_server.rpc.metadata import fill
@@ -106,6 +106,9 @@ class Handling:
             answer: What became of its calls.
             name: The model's.
             info: What the model is.
+
+        Raises:
+            LimitExceededError: It is more than a message may hold.
         """
         values = [output.value for output in answer.outputs]
         # What the model's thread made ready to send may be large: masks, depth, sounds, pictures.
@@ -118,7 +121,11 @@ class Handling:
             whole: bytes = response.SerializeToString()
             return whole
 
-        return await self.aside(size, work)
+        encoded = await self.aside(size, work)
+        # gRPC would refuse to send it, in words that say nothing.
+        most = self.limits.max_message_bytes
+        check_limit(len(encoded), "", "max_message_bytes", most, "bytes of one answer")
+        return encoded
 
     async def aside(self, size: int, work: Callable[..., T], *arguments: Any) -> T:
         """The result of work on so many bytes; on another thread where the event loop would feel them.

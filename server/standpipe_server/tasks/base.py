@@ -46,6 +46,7 @@ class InputLimits:
         max_drawn_pixels: Of one picture, or frame, that is drawn.
         max_drawn_images: For one prompt.
         max_drawn_frames: Of one film that is made.
+        max_film_pixels: Of all frames of a film that is made.
         max_message_bytes: Of one message, the answer's too.
     """
 
@@ -64,6 +65,7 @@ class InputLimits:
     max_drawn_pixels: int = 4 << 20
     max_drawn_images: int = 16
     max_drawn_frames: int = 128
+    max_film_pixels: int = 1 << 27
     max_message_bytes: int = 64 << 20
 
     @property
@@ -337,6 +339,11 @@ def optional(request: Any, field: str, default: T) -> T:
     """An optional field's value, or the default where the request leaves it out."""
     value: T = getattr(request, field) if request.HasField(field) else default
     return value
+
+
+def as_sent(value: float) -> float:
+    """A number as its sender wrote it: a float of 32 bits makes 0.699999988 of 0.7, and 6 steps of 7."""
+    return float(f"{value:.7g}")
 
 
 def positive(request: Any, field: str, default: T) -> int | T:

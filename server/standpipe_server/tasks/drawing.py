@@ -15,8 +15,8 @@ from standpipe_server.errors import InvalidInputError, check_limit
 from standpipe_server.interfaces import Call, Step
 from standpipe_server.media.images import EncodedImage
 from standpipe_server.media.pictures import PictureForm
-from standpipe_server.tasks.base import InputLimits, check_text, known, optional
-from standpipe_server.tasks.drawing_parameters import DrawingParameters, parameters_of
+from standpipe_server.tasks.base import InputLimits, known, optional
+from standpipe_server.tasks.drawing_parameters import DrawingParameters, check_prompt, parameters_of
 
 FORMATS: dict[int, PictureForm] = {
     image_generation_pb2.IMAGE_FORMAT_UNSPECIFIED: "png",
@@ -25,7 +25,8 @@ FORMATS: dict[int, PictureForm] = {
     image_generation_pb2.IMAGE_FORMAT_WEBP: "webp",
 }
 _SEEDS = 1 << 64
-_CHANNELS = 3
+# Of a pixel, at most, or nearly so.
+_BYTES: dict[PictureForm, int] = {"png": 3, "webp": 3, "jpeg": 1}
 # Pixels that cost one.
 _UNIT = 512 * 512
 
@@ -95,7 +96,7 @@ def drawing_calls(
     Raises:
         InvalidInputError: The request is at fault, naming the field.
     """
-    check_prompt(request.prompt, limits)
+    check_prompt(request.prompt, "prompt", limits)
     if not request.prompt.strip():
         raise InvalidInputError("the prompt is empty", "prompt")
     count = optional(request, "num_images_per_prompt", 1)
@@ -103,8 +104,8 @@ def drawing_calls(
         raise InvalidInputError("0 pictures: send at least 1, or leave it out", "num_images_per_prompt")
     check_limit(count, "num_images_per_prompt", "max_drawn_images", limits.max_drawn_images, "pictures")
     parameters = parameters_of(request, kind, limits)
-    _check_answer(count, parameters, limits)
     form = known(FORMATS, request.format, "format")
+    _check_answer(count * _BYTES[form], parameters, limits)
     first = seed_of(request)
     sketches = [
         Sketch(
@@ -121,25 +122,16 @@ def drawing_calls(
     return [Call(sketch, parameters, "prompt") for sketch in sketches]
 
 
-def _check_answer(count: int, parameters: DrawingParameters, limits: InputLimits) -> None:
+def _check_answer(bytes_a_pixel: int, parameters: DrawingParameters, limits: InputLimits) -> None:
     """Refuse pictures that together may be more than a message holds, before they are drawn."""
     pixels = (parameters.width or 0) * (parameters.height or 0)
     check_limit(
-        count * pixels * _CHANNELS,
+        bytes_a_pixel * pixels,
         "num_images_per_prompt",
         "max_message_bytes",
         limits.max_message_bytes,
         "bytes of pictures in one answer",
     )
-
-
-def check_prompt(prompt: str, limits: InputLimits) -> None:
-    """Refuse one that is too long.
-
-    Raises:
-        LimitExceededError: It is.
-    """
-    check_text(prompt, "prompt", limits)
 
 
 def seed_of(request: Any) -> int:

@@ -5,6 +5,7 @@ Not aware of how a pipeline computes, nor of who waits for the pictures.
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -15,14 +16,16 @@ from PIL import Image
 from standpipe.v1 import image_generation_pb2
 from standpipe_server.errors import GoneError, InvalidInputError, check_limit
 from standpipe_server.interfaces import Call, Outcome, Output, Step
-from standpipe_server.media.images import EncodedImage
-from standpipe_server.media.pictures import picture
+from standpipe_server.media.films import LONGEST_FILM_SIDES
+from standpipe_server.media.pictures import LONGEST_SIDES, picture
 from standpipe_server.media_programs import Artist, DiffusionModel, Drawing, DrawingTask, Drawn, Manner
 from standpipe_server.tasks.drawing import Sketch
+from standpipe_server.tasks.drawing_files import Files, Size
 from standpipe_server.tasks.drawing_parameters import DrawingParameters, argument_field
 
-Size = tuple[int, int]
-"""Width and height."""
+log = logging.getLogger(__name__)
+
+_LONGEST: Mapping[str, int] = {**LONGEST_SIDES, **LONGEST_FILM_SIDES}
 
 
 class DrawingHead(ABC):
@@ -46,11 +49,12 @@ class DrawingHead(ABC):
     def answers(self, calls: Sequence[Call]) -> Sequence[Outcome]:
         asked: DrawingParameters = calls[0].parameters
         manner = manner_of(asked, self._artist)
+        files = Files(lambda image: self._size(asked, image))
         outcomes: dict[int, Outcome] = {}
         drawings: dict[Size | None, dict[int, Drawing]] = {}
         for index, call in enumerate(calls):
             try:
-                size, drawing = self._drawing(call)
+                size, drawing = self._drawing(call, files)
             except Exception as error:
                 outcomes[index] = error
             else:
@@ -58,62 +62,69 @@ class DrawingHead(ABC):
         for size, group in drawings.items():
             at_size = sized(manner, size, self._artist.takes)
             for part in self._parts(size, group):
-                outcomes |= self._drawn({index: calls[index] for index in part}, list(part.values()), at_size)
+                for index, drawn in self._drawn(part, at_size).items():
+                    outcomes[index] = self._output(calls[index], drawn)
         return [outcomes[index] for index in range(len(calls))]
 
-    def _parts(self, size: Size | None, drawings: Mapping[int, Drawing]) -> Iterator[Mapping[int, Drawing]]:
+    @abstractmethod
+    def value(self, call: Call, drawn: Drawn) -> Message:
+        """What becomes of a drawing: a message that holds it as a file."""
+
+    def _size(self, asked: DrawingParameters, image: Image.Image | None) -> Size | None:
+        """The size to draw in; None for the pipeline's own.
+
+        Raises:
+            InvalidInputError: The pipeline can't draw it, or may not.
+        """
+        usual = self._artist.size if image is None else size_from(image, self._artist.multiple)
+        return size_of(asked, usual, self._artist.multiple, "image" if image else "parameters.width")
+
+    def _parts(self, size: Size | None, drawings: Mapping[int, Drawing]) -> Iterator[dict[int, Drawing]]:
         """Drawings of a size, as many at a time as are drawn together."""
         pixels = size[0] * size[1] if size else self.pixels or self._artist.pixels
         count, items = max(1, self._artist.pixels // pixels), list(drawings.items())
         for start in range(0, len(items), count):
             yield dict(items[start : start + count])
 
-    @abstractmethod
-    def value(self, call: Call, drawn: Drawn) -> Message:
-        """What becomes of a drawing: a message that holds it as a file."""
+    def _drawn(self, drawings: Mapping[int, Drawing], manner: Manner) -> dict[int, Drawn | Exception]:
+        """What becomes of drawings; where they fail together, of their halves.
 
-    def _drawn(
-        self, calls: Mapping[int, Call], drawings: Sequence[Drawing], manner: Manner
-    ) -> dict[int, Outcome]:
+        Nothing is raised: the worker would have what is drawn already drawn again.
+        """
         try:
-            drawn = self._draw(drawings, manner)
+            return dict(zip(drawings, self._artist.draw(list(drawings.values()), manner), strict=True))
         except GoneError as error:
-            # Not raised: the worker would try its halves.
-            return dict.fromkeys(calls, error)
-        return {
-            index: self._output(call, one) for (index, call), one in zip(calls.items(), drawn, strict=True)
-        }
+            return dict.fromkeys(drawings, error)
+        except Exception as error:
+            if len(drawings) == 1:
+                return dict.fromkeys(drawings, _fault(error, manner, self._artist))
+        items = list(drawings.items())
+        middle = len(items) // 2
+        return self._drawn(dict(items[:middle]), manner) | self._drawn(dict(items[middle:]), manner)
 
-    def _output(self, call: Call, drawn: Drawn) -> Outcome:
+    def _output(self, call: Call, drawn: Drawn | Exception) -> Outcome:
+        if isinstance(drawn, Exception):
+            return drawn
         try:
-            return Output(self.value(call, drawn))
+            return Output(self.value(call, drawn), self._artist.tokens(call.input.prompt))
         except Exception as error:
             return error
 
-    def _draw(self, drawings: Sequence[Drawing], manner: Manner) -> Sequence[Drawn]:
-        try:
-            return self._artist.draw(drawings, manner)
-        except InvalidInputError as error:
-            # The pipeline knows no fields; its words name what it means.
-            raise InvalidInputError(str(error), "parameters") from error
-
-    def _drawing(self, call: Call) -> tuple[Size | None, Drawing]:
+    def _drawing(self, call: Call, files: Files) -> tuple[Size | None, Drawing]:
         """A call's size, where it isn't the pipeline's own, and what is drawn."""
         if call.watcher and call.watcher.gone:
             raise GoneError("nobody waits any longer")
         sketch: Sketch = call.input
-        artist, asked = self._artist, call.parameters
-        check_inputs(sketch, artist, asked)
-        image = sketch.image.open() if sketch.image and "image" in artist.takes else None
-        size = size_of(asked, image, artist)
-        if image is not None and size and image.size != size:
-            image = image.resize(size, Image.Resampling.LANCZOS)
+        check_inputs(sketch, self._artist, call.parameters)
+        image = sketch.image if "image" in self._artist.takes else None
+        size, opened = files.sized(image)
+        check_sides(sketch.format, size or self._artist.size)
         drawing = Drawing(
             prompt=sketch.prompt,
             negative_prompt=sketch.negative_prompt,
             seed=sketch.seed,
-            image=image,
-            mask=_mask(sketch.mask, size),
+            image=opened,
+            mask=files.mask(sketch.mask, size),
             preview_steps=sketch.preview_steps,
             **_waiting(call),
         )
@@ -160,19 +171,7 @@ def manner_of(asked: DrawingParameters, artist: Artist) -> Manner:
         if name not in artist.takes and not asked.brief:
             raise InvalidInputError(f"{artist.name} takes no {name}", argument_field(name))
     taken = tuple((name, value) for name, value in asked.arguments if name in artist.takes)
-    check_steps(dict(artist.takes) | dict(taken))
     return Manner(taken, scheduler, asked.loras)
-
-
-def check_steps(arguments: Mapping[str, Any]) -> None:
-    """Refuse to take none of the steps.
-
-    Raises:
-        InvalidInputError: The share that a strength asks for is less than one.
-    """
-    steps, strength = arguments.get("num_inference_steps"), arguments.get("strength")
-    if steps and strength and int(steps * strength) < 1:
-        raise InvalidInputError(f"a share of {strength:g} of {steps} steps is none", "strength")
 
 
 def sized(manner: Manner, size: Size | None, takes: Container[str]) -> Manner:
@@ -184,32 +183,57 @@ def sized(manner: Manner, size: Size | None, takes: Container[str]) -> Manner:
     return Manner((*manner.arguments, *taken), manner.scheduler, manner.loras)
 
 
-def size_of(asked: DrawingParameters, image: Image.Image | None, artist: Artist) -> Size | None:
+def size_of(asked: DrawingParameters, usual: Size | None, multiple: int, source: str) -> Size | None:
     """The size to draw in; None for the pipeline's own.
+
+    Args:
+        asked: May have both sides, one, or none.
+        usual: Where they aren't asked for; None where nobody knows.
+        multiple: What both must be multiples of.
+        source: Field that the usual size comes from.
 
     Raises:
         InvalidInputError: The pipeline can't draw it, or may not.
     """
-    multiple = artist.multiple
     for name, side in (("width", asked.width), ("height", asked.height)):
         if side and side % multiple:
             raise InvalidInputError(f"{side} isn't a multiple of {multiple}", f"parameters.{name}")
-    usual = artist.size
-    if image is not None:
-        usual = (image.width - image.width % multiple, image.height - image.height % multiple)
-        if not all(usual):
-            raise InvalidInputError(
-                f"the model draws from {multiple} pixels a side up; {image.width} × {image.height} were sent",
-                "image",
-            )
-    if not (asked.width or asked.height or image):
+    if not (asked.width or asked.height) and source != "image":
         return None
     if usual is None and not (asked.width and asked.height):
         raise InvalidInputError("send width and height, or neither", "parameters.width")
     width, height = asked.width or (usual or (0, 0))[0], asked.height or (usual or (0, 0))[1]
-    field = "parameters.width" if asked.width or asked.height else "image"
+    field = "parameters.width" if asked.width or asked.height else source
     check_limit(width * height, field, "max_drawn_pixels", asked.max_pixels, "pixels of one picture")
     return width, height
+
+
+def size_from(image: Image.Image, multiple: int) -> Size:
+    """A picture's size, as nearly as a pipeline can draw it that draws multiples only.
+
+    Raises:
+        InvalidInputError: The picture is too small.
+    """
+    width, height = image.width - image.width % multiple, image.height - image.height % multiple
+    if not width or not height:
+        size = f"{image.width} × {image.height}"
+        raise InvalidInputError(
+            f"the model draws from {multiple} pixels a side up; {size} were sent", "image"
+        )
+    return width, height
+
+
+def check_sides(form: str, size: Size | None) -> None:
+    """Refuse sides that a form can't hold.
+
+    Raises:
+        InvalidInputError: One is longer.
+    """
+    longest = _LONGEST.get(form)
+    if size and longest and max(size) > longest:
+        raise InvalidInputError(
+            f"{form} holds sides of {longest} pixels; {max(size)} are asked for", "format"
+        )
 
 
 def check_inputs(sketch: Sketch, artist: Artist, asked: DrawingParameters) -> None:
@@ -228,11 +252,19 @@ def check_inputs(sketch: Sketch, artist: Artist, asked: DrawingParameters) -> No
         raise InvalidInputError(f"{artist.name} has no previews", "preview_steps")
 
 
-def _mask(mask: EncodedImage | None, size: Size | None) -> Image.Image | None:
-    if mask is None:
-        return None
-    opened = mask.open().convert("L")
-    return opened if size is None or opened.size == size else opened.resize(size, Image.Resampling.LANCZOS)
+def _fault(error: Exception, manner: Manner, artist: Artist) -> Exception:
+    """Whose fault it is that a pipeline failed: its words, and what was asked of it, tell."""
+    asked = dict(manner.arguments)
+    used = artist.takes | asked
+    steps, strength = used.get("num_inference_steps"), used.get("strength")
+    if isinstance(steps, int) and isinstance(strength, float) and int(steps * strength) < 1:
+        field = "strength" if "strength" in asked else "parameters.num_inference_steps"
+        return InvalidInputError(f"a share of {strength:g} of {steps} steps is none", field)
+    if not isinstance(error, InvalidInputError):
+        return error
+    sides = "width" in str(error) or "height" in str(error)
+    # The pipeline knows no fields.
+    return InvalidInputError(str(error), "parameters.width" if sides else "parameters")
 
 
 def _waiting(call: Call) -> dict[str, Callable[..., Any]]:
@@ -242,7 +274,15 @@ def _waiting(call: Call) -> dict[str, Callable[..., Any]]:
         return {}
 
     def tell(number: int, count: int, preview: Any) -> None:
-        content = b"" if preview is None else picture(preview, call.input.format)
-        watcher.tell(Step(number, count, content))
+        watcher.tell(Step(number, count, b"" if preview is None else _shown(preview, call.input.format)))
 
     return {"tell": tell, "gone": lambda: watcher.gone}
+
+
+def _shown(preview: Image.Image, form: str) -> bytes:
+    """A preview as a file; nothing where that can't be: the picture, and others, go on."""
+    try:
+        return picture(preview, form)  # type: ignore[arg-type] # a picture's form
+    except Exception:
+        log.exception("a preview couldn't be written as %s", form)
+        return b""

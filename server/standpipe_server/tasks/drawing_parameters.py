@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from standpipe.v1 import image_generation_pb2
 from standpipe_server.errors import InvalidInputError, check_limit
-from standpipe_server.tasks.base import InputLimits, check_text, optional
+from standpipe_server.tasks.base import InputLimits, as_sent, check_text, optional
 
 _FIELDS = frozenset(image_generation_pb2.DiffusionParameters.DESCRIPTOR.fields_by_name)
 # Numbers that are passed on under their own names, and what they may be.
@@ -18,7 +18,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "eta": (0.0, 1.0),
     "clip_skip": (1, 32),
 }
+_WHOLE = frozenset({"clip_skip"})
 _WEIGHTS = (-4.0, 4.0)
+MOST_BYTES = 16_384
+"""Of a prompt: models read some hundred tokens, and tokenizing all of a long text can't be stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def parameters_of(request: Any, kind: type[P], limits: InputLimits, **more: Any)
         InvalidInputError: A value is none that there is, naming the field.
     """
     message = request.parameters
-    _check_negative(message, limits)
+    check_prompt(message.negative_prompt, "parameters.negative_prompt", limits)
     arguments = dict(_numbers(message, limits)) | dict(_strength(request)) | more
     width, height = _side(message, "width"), _side(message, "height")
     if width and height:
@@ -100,8 +103,14 @@ def in_range(value: float, low: float, high: float, field: str) -> None:
         raise InvalidInputError(f"{value:g} isn't from {low:g} to {high:g}", field)
 
 
-def _check_negative(message: Any, limits: InputLimits) -> None:
-    check_text(message.negative_prompt, "parameters.negative_prompt", limits)
+def check_prompt(prompt: str, field: str, limits: InputLimits) -> None:
+    """Refuse one that is too long.
+
+    Raises:
+        LimitExceededError: It is.
+    """
+    check_text(prompt, field, limits)
+    check_limit(len(prompt.encode()), field, "prompt_bytes", MOST_BYTES, "bytes of a prompt")
 
 
 def _numbers(message: Any, limits: InputLimits) -> Iterator[tuple[str, Any]]:
@@ -114,7 +123,7 @@ def _numbers(message: Any, limits: InputLimits) -> Iterator[tuple[str, Any]]:
         yield "num_inference_steps", steps
     for name, (low, high) in _RANGES.items():
         if message.HasField(name):
-            value = getattr(message, name)
+            value = as_sent(getattr(message, name)) if name not in _WHOLE else getattr(message, name)
             in_range(value, low, high, f"parameters.{name}")
             yield name, value
 
@@ -122,9 +131,10 @@ def _numbers(message: Any, limits: InputLimits) -> Iterator[tuple[str, Any]]:
 def _strength(request: Any) -> Iterator[tuple[str, float]]:
     if "strength" not in request.DESCRIPTOR.fields_by_name or not request.HasField("strength"):
         return
-    if not 0 < request.strength <= 1:
-        raise InvalidInputError(f"{request.strength:g} isn't above 0 and up to 1", "strength")
-    yield "strength", request.strength
+    strength = as_sent(request.strength)
+    if not 0 < strength <= 1:
+        raise InvalidInputError(f"{strength:g} isn't above 0 and up to 1", "strength")
+    yield "strength", strength
 
 
 def _side(message: Any, name: str) -> int | None:
@@ -139,7 +149,7 @@ def _loras(loras: Any) -> tuple[tuple[str, float], ...]:
     for place, lora in enumerate(loras):
         if lora.name in found:
             raise InvalidInputError(f"{lora.name!r} is there twice", f"parameters.loras[{place}].name")
-        weight = optional(lora, "weight", 1.0)
+        weight = as_sent(optional(lora, "weight", 1.0))
         in_range(weight, *_WEIGHTS, f"parameters.loras[{place}].weight")
         found[lora.name] = weight
     return tuple(found.items())

@@ -16,6 +16,7 @@ from standpipe_server.tasks.audios import FORMATS, to_message
 from standpipe_server.tasks.base import (
     InputLimits,
     Task,
+    as_sent,
     check_text,
     check_texts,
     known,
@@ -123,8 +124,7 @@ def _diffusion(request: audio_pb2.GenerateAudioRequest, limits: InputLimits) -> 
         check_limit(steps, "num_inference_steps", "max_steps", limits.max_steps, "steps")
         yield "num_inference_steps", steps
     if request.HasField("duration"):
-        # As it was meant: 0.7 travels as 0.69999999.
-        duration = float(f"{request.duration:.6g}")
+        duration = as_sent(request.duration)
         if not 0 < duration <= _LONGEST:
             raise InvalidInputError(f"{duration:g} isn't above 0 and at most {_LONGEST:g}", "duration")
         yield "duration", duration

@@ -9,16 +9,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from PIL import Image
+
 from standpipe.v1 import image_generation_pb2
 from standpipe_server.errors import InvalidInputError, check_limit
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import DIFFUSER
 from standpipe_server.media.films import FilmForm, check_form, film
 from standpipe_server.media_programs import Drawn
-from standpipe_server.tasks.base import InputLimits, Task, known, optional
-from standpipe_server.tasks.drawing import DrawingSteps, Sketch, check_prompt, drawing_cost, seed_of
-from standpipe_server.tasks.drawing_heads import DrawingHead
-from standpipe_server.tasks.drawing_parameters import BRIEF, DrawingParameters, in_range, parameters_of
+from standpipe_server.tasks.base import InputLimits, Task, as_sent, known, optional
+from standpipe_server.tasks.drawing import DrawingSteps, Sketch, drawing_cost, seed_of
+from standpipe_server.tasks.drawing_files import Size
+from standpipe_server.tasks.drawing_heads import DrawingHead, size_from, size_of
+from standpipe_server.tasks.drawing_parameters import (
+    BRIEF,
+    DrawingParameters,
+    check_prompt,
+    in_range,
+    parameters_of,
+)
 from standpipe_server.tasks.images import image_of, sample_image
 
 _FORMATS: dict[int, FilmForm] = {
@@ -37,9 +46,11 @@ class GenerateVideoParameters(DrawingParameters):
 
     Attributes:
         fps: Frames a second.
+        max_film_pixels: Of all its frames.
     """
 
     fps: float = _FPS
+    max_film_pixels: int = 1 << 27
 
 
 class GenerateVideoHead(DrawingHead):
@@ -50,6 +61,18 @@ class GenerateVideoHead(DrawingHead):
     @property
     def pixels(self) -> None:
         """Films are drawn one by one: each is a batch of frames."""
+
+    def _size(self, asked: DrawingParameters, image: Image.Image | None) -> Size | None:
+        """The pipeline's own rather than the picture's: most of these draw theirs well, and others not."""
+        artist = self._artist
+        usual = artist.size or (size_from(image, artist.multiple) if image else None)
+        size = size_of(asked, usual, artist.multiple, "image" if image else "parameters.width")
+        frames = dict(asked.arguments).get("num_frames") or artist.takes.get("num_frames")
+        width, height = size or usual or (0, 0)
+        if isinstance(frames, int) and isinstance(asked, GenerateVideoParameters):
+            pixels = frames * width * height
+            check_limit(pixels, "num_frames", "max_film_pixels", asked.max_film_pixels, "pixels of one film")
+        return size
 
     def value(self, call: Call, drawn: Drawn) -> image_generation_pb2.GeneratedVideo:
         first = drawn.frames[0]
@@ -65,18 +88,22 @@ class GenerateVideoHead(DrawingHead):
 
 
 def _decode(request: image_generation_pb2.GenerateVideoRequest, limits: InputLimits) -> list[Call]:
-    check_prompt(request.prompt, limits)
+    check_prompt(request.prompt, "prompt", limits)
     image = image_of(request.image, "image", limits) if request.HasField("image") else None
     if not request.prompt.strip() and image is None:
         raise InvalidInputError("there is no prompt, and no picture either", "prompt")
-    fps = optional(request, "fps", _FPS)
+    fps = as_sent(optional(request, "fps", _FPS))
     in_range(fps, 1.0, _MOST_FPS, "fps")
     frames = optional(request, "num_frames", None)
     if frames == 0:
         raise InvalidInputError("0 frames: send at least 1, or leave it out", "num_frames")
     check_limit(frames or 0, "num_frames", "max_drawn_frames", limits.max_drawn_frames, "frames")
     more: dict[str, int] = {} if frames is None else {"num_frames": frames}
-    parameters = replace(parameters_of(request, GenerateVideoParameters, limits, **more), fps=fps)
+    parameters = replace(
+        parameters_of(request, GenerateVideoParameters, limits, **more),
+        fps=fps,
+        max_film_pixels=limits.max_film_pixels,
+    )
     form = known(_FORMATS, request.format, "format")
     check_form(form, "format")
     negative = optional(request.parameters, "negative_prompt", None)

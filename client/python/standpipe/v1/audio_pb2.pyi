@@ -841,7 +841,7 @@ class GenerateAudioRequest(_message.Message):
     """The form that they come in. Default: AUDIO_FORMAT_WAV."""
     guidance_scale: _builtins.float
     """How closely the sound follows the description, from 1 (not bound by it) to 20; for models that have
-    it (MusicGen). Default: as the model's own files say.
+    it (MusicGen, diffusion models). Default: as the model's own files say.
     """
     negative_prompt: _builtins.str
     """What isn't wanted in the sound; for diffusion models (AudioLDM2)."""

@@ -128,7 +128,7 @@ class DiffusionParameters(_message.Message):
     ETA_FIELD_NUMBER: _builtins.int
     CLIP_SKIP_FIELD_NUMBER: _builtins.int
     negative_prompt: _builtins.str
-    """What isn't wanted in the picture."""
+    """What isn't wanted in the picture; at most 16,384 bytes."""
     num_inference_steps: _builtins.int
     """Steps from noise to picture: more take longer, and are finer. At least 1; the server limits it (250
     unless configured).
@@ -140,14 +140,14 @@ class DiffusionParameters(_message.Message):
     width: _builtins.int
     """Width in pixels, a multiple of what the model draws at once (mostly 8); the server limits width ×
     height (4,194,304 unless configured). A picture that is sent is brought to it. Default: the model's
-    own, or that of the picture.
+    own; of a picture that is drawn anew, that picture's, as nearly as the model can draw it.
     """
     height: _builtins.int
     """Height in pixels, likewise."""
     seed: _builtins.int
     """The same seed gives the same picture on the same server, and the picture that diffusers draws with a
     generator of this seed on the processor; of several pictures, each one's seed is one more than that of
-    the one before. Default: another one each time; the answer has it.
+    the one before. Its lowest 32 bits count. Default: another one each time; the answer has it.
     """
     scheduler: _builtins.str
     """The scheduler that leads from noise to picture, by its class in diffusers, such as
@@ -396,13 +396,15 @@ class GenerateImageRequest(_message.Message):
     model: _builtins.str
     """Name of the model; empty for the default model of the task."""
     prompt: _builtins.str
-    """What it shows; not empty."""
+    """What it shows; not empty, at most 16,384 bytes. Models cut what is longer than they read."""
     num_images_per_prompt: _builtins.int
     """Pictures to draw of it, at least 1; the server limits it (16 unless configured). Default: 1."""
     format: Global___ImageFormat.ValueType
     """The form that they come in. Default: IMAGE_FORMAT_PNG."""
     preview_steps: _builtins.int
-    """Send a preview after each so many steps; 0 for none. Each takes about as long as a step."""
+    """Send a preview after each so many steps; 0 for none. Each takes about as long as a step. Models that
+    pack what they draw (Flux) have none, and refuse it.
+    """
     @_builtins.property
     def parameters(self) -> Global___DiffusionParameters:
         """How it is drawn."""
@@ -705,7 +707,10 @@ class GenerateVideoRequest(_message.Message):
     prompt: _builtins.str
     """What it shows; may be empty for models that read a picture only."""
     num_frames: _builtins.int
-    """Frames, at least 1; the server limits it (128 unless configured). Default: the model's own."""
+    """Frames, at least 1; the server limits them (128 unless configured), and frames × width × height
+    (134,217,728 unless configured). Many models make 4 n + 1 or 8 n + 1 of them: the answer says how many
+    it has. Default: the model's own.
+    """
     fps: _builtins.float
     """Frames a second, from 1 to 120. Default: 8."""
     format: Global___VideoFormat.ValueType

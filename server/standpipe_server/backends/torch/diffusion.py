@@ -37,6 +37,7 @@ class _Way:
     lacks: frozenset[str] = frozenset()
 
 
+_LORA_FILE = "pytorch_lora_weights.safetensors"
 _FRAMES = frozenset({"num_frames"})
 _OTHERS = _FRAMES | {"mask_image"}
 WAYS: Mapping[DrawingTask, _Way] = {
@@ -93,17 +94,30 @@ def call_of(pipeline: Any) -> frozenset[str]:
 def _add(pipeline: Any, name: str, adapter: str) -> None:
     if not hasattr(pipeline, "load_lora_weights"):
         raise ModelLoadError(f"a {type(pipeline).__name__} takes no adapters, such as {name!r}")
+    source, options = _file_of(name, adapter)
     try:
-        pipeline.load_lora_weights(adapter, adapter_name=name, **_file_of(adapter))
+        pipeline.load_lora_weights(source, adapter_name=name, **options)
     # The library refuses files in whatever way it likes.
     except Exception as error:
         raise ModelLoadError(f"the adapter {name!r} can't be loaded from {adapter}: {error}") from error
 
 
-def _file_of(adapter: str) -> dict[str, str]:
-    """Which file of an adapter's folder holds it: the library asks the Hub where it isn't told."""
-    files = sorted(Path(adapter).expanduser().glob("*.safetensors"))
-    return {"weight_name": files[0].name} if files else {}
+def _file_of(name: str, adapter: str) -> tuple[str, dict[str, str]]:
+    """Where an adapter lies, and in which file: the library asks the Hub where it isn't told.
+
+    Raises:
+        ModelLoadError: There are several.
+    """
+    path = Path(adapter).expanduser()
+    if path.is_file():
+        return str(path.parent), {"weight_name": path.name}
+    if not path.is_dir():
+        return adapter, {}
+    files = sorted(file.name for file in path.glob("*.safetensors"))
+    chosen = [_LORA_FILE] if _LORA_FILE in files else files
+    if len(chosen) > 1:
+        raise ModelLoadError(f"the adapter {name!r}: {adapter} holds {', '.join(files)}: name one of them")
+    return str(path), {"weight_name": chosen[0]} if chosen else {}
 
 
 def _compile(pipeline: Any) -> None:
