@@ -5,6 +5,7 @@ Pictures stand in answers as ``comparing.legible`` shows them.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import cache
 from io import BytesIO
@@ -62,7 +63,10 @@ def generate_image(folder: Path, request: Any) -> Answer:
 def transform_image(folder: Path, request: Any) -> Answer:
     image = _sized(_opened(request.image), request)
     pipeline = drawer(folder, "AutoPipelineForImage2Image")
-    return _pictures(pipeline, folder, request, image=image, **given(request, "strength"))
+    # Some draw the picture's size by themselves, and others, unless they are told, their own.
+    takes = inspect.signature(pipeline.__call__).parameters
+    sizes = {name: side for name, side in zip(("width", "height"), image.size, strict=True) if name in takes}
+    return _pictures(pipeline, folder, request, image=image, **sizes, **given(request, "strength"))
 
 
 def inpaint_image(folder: Path, request: Any) -> Answer:
