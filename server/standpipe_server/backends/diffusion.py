@@ -81,8 +81,9 @@ class PipelineArtist:
         self.loras = tuple(loras)
         self.layers = _layers(pipeline)
         # Latents that are packed aren't a picture's.
-        packed = hasattr(pipeline, "_unpack_latents") or not hasattr(pipeline, "image_processor")
-        self.previews = not packed and "callback_on_step_end" in self.takes
+        plain = hasattr(pipeline, "image_processor") and not hasattr(pipeline, "_unpack_latents")
+        decodes = getattr(pipeline, "vae", None) is not None
+        self.previews = plain and decodes and "callback_on_step_end" in self.takes
 
     def tokens(self, prompt: str) -> int:
         tokenizer = getattr(self._pipeline, "tokenizer", None)
@@ -219,10 +220,10 @@ class DiffusionRunner:
 
 def reads_more(pipeline: Any) -> bool:
     """Whether its denoiser reads a picture, or a mask, beside the noise, and so can do nothing without."""
-    denoiser = getattr(pipeline, "unet", None)
-    if denoiser is None:
+    denoiser, vae = getattr(pipeline, "unet", None), getattr(pipeline, "vae", None)
+    if denoiser is None or vae is None:
         return False
-    return bool(denoiser.config.in_channels != pipeline.vae.config.latent_channels)
+    return bool(denoiser.config.in_channels != vae.config.latent_channels)
 
 
 def _there(given: Any) -> bool:

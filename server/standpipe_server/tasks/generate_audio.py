@@ -98,18 +98,23 @@ def _decode(request: audio_pb2.GenerateAudioRequest, limits: InputLimits) -> lis
     for index, prompt in enumerate(request.prompts):
         if not prompt.strip():
             raise InvalidInputError("the description is empty", f"prompts[{index}]")
-    guidance = optional(request, "guidance_scale", None)
-    low, high = _GUIDANCE
-    if guidance is not None and not low <= guidance <= high:
-        raise InvalidInputError(f"{guidance:g} isn't from {low:g} to {high:g}", "guidance_scale")
     parameters = GenerateAudioParameters(
         format=known(FORMATS, request.format, "format"),
         options=options(request.parameters, limits),
         diffusion=tuple(_diffusion(request, limits)),
-        guidance=() if guidance is None else (("guidance_scale", guidance),),
+        guidance=tuple(_guidance(request)),
         seed=optional(request.parameters, "seed", None),
     )
     return [Call(prompt, parameters, f"prompts[{index}]") for index, prompt in enumerate(request.prompts)]
+
+
+def _guidance(request: audio_pb2.GenerateAudioRequest) -> Iterator[tuple[str, float]]:
+    if request.HasField("guidance_scale"):
+        guidance = as_sent(request.guidance_scale)
+        low, high = _GUIDANCE
+        if not low <= guidance <= high:
+            raise InvalidInputError(f"{guidance:g} isn't from {low:g} to {high:g}", "guidance_scale")
+        yield "guidance_scale", guidance
 
 
 def _diffusion(request: audio_pb2.GenerateAudioRequest, limits: InputLimits) -> Iterator[tuple[str, Any]]:
