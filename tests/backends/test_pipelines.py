@@ -6,14 +6,20 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
 
 import tiny_diffusers
+from standpipe_server.backends.diffusion import DiffusionModel
 from standpipe_server.backends.load import load
+from standpipe_server.backends.sources import Source
+from standpipe_server.backends.torch.backend import DTYPES
+from standpipe_server.backends.torch.diffusion import load_pipeline
 from standpipe_server.errors import ModelLoadError
 from standpipe_server.interfaces import LoadedModel, ModelSpec
+from standpipe_server.media_programs import Drawing, Manner
 from standpipe_server.tasks import program_for
 
 UNET = Path("unet") / "diffusion_pytorch_model.safetensors"
@@ -141,3 +147,19 @@ def test_small_pictures_are_drawn_sixteen_at_a_time_films_one_by_one(
     folder = make(tmp_path / "model")  # type: ignore[operator] # a maker
     found = loaded(spec_of(folder, task))
     assert (cost, cost) == (found.batch_cost, found.max_items)
+
+
+# Of the library's own pipeline, at its end.
+@pytest.mark.filterwarnings("ignore:.upcast_vae. is deprecated:FutureWarning")
+@pytest.mark.parametrize("dtype", ["fp32", "fp16", "bf16"])
+def test_previews_are_decoded_in_every_dtype_and_nothing_is_left_of_that(tmp_path: Path, dtype: str) -> None:
+    folder = tiny_diffusers.save_tiny_stable_diffusion_xl(tmp_path / "model")
+    pipeline = load_pipeline(Source(folder, ""), spec_of(folder, device="cpu"), DTYPES[dtype])
+    before = pipeline.vae.dtype
+    shown: list[Any] = []
+    drawing = Drawing("a calm bell", preview_steps=1, tell=lambda step, steps, image: shown.append(image))
+    artist = DiffusionModel(folder, lambda _: pipeline, "cpu").artist("text-to-image")
+    (drawn,) = artist.draw([drawing], Manner((("num_inference_steps", 2),)))
+    assert [(32, 32), None] == [image and image.size for image in shown]
+    assert (32, 32) == drawn.frames[0].size
+    assert before == pipeline.vae.dtype == DTYPES[dtype]

@@ -7,7 +7,8 @@ Not aware of tasks' messages, of files, or of who computes: torch's pipelines an
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,7 +190,7 @@ class _Watch:
         vae = self.pipeline.vae
         scaled = latents[row : row + 1] / vae.config.scaling_factor
         scaled += getattr(vae.config, "shift_factor", None) or 0
-        with torch.no_grad():
+        with torch.no_grad(), _full(vae):
             decoded = vae.decode(scaled.to(vae.dtype), return_dict=False)[0]
         return self.pipeline.image_processor.postprocess(decoded, output_type="pil")[0]
 
@@ -216,6 +217,20 @@ class DiffusionRunner:
 
     def run(self, calls: Sequence[Call], *, alone: bool) -> Sequence[Outcome]:
         return self._heads[type(calls[0].parameters)].answers(calls)
+
+
+@contextmanager
+def _full(vae: Any) -> Iterator[None]:
+    """In full precision where its numbers are too large for half; so do the pipelines at the end."""
+    overflows = vae.dtype == torch.float16 and vae.config.get("force_upcast")
+    if not overflows:
+        yield
+        return
+    vae.to(torch.float32)
+    try:
+        yield
+    finally:
+        vae.to(torch.float16)
 
 
 def reads_more(pipeline: Any) -> bool:
