@@ -10,7 +10,7 @@ from itertools import cycle, islice
 import numpy as np
 from google.protobuf.message import Message
 
-from standpipe.v1 import common_pb2, text_pb2, vision_pb2
+from standpipe.v1 import common_pb2, image_generation_pb2, text_pb2, vision_pb2
 from standpipe_bench.requests.texts import LogUniform, text_of, texts
 from standpipe_bench.targets.grpc import Requests
 
@@ -19,6 +19,7 @@ RERANK_TEXT = "standpipe.v1.TextService.RerankText"
 CLASSIFY_TEXT = "standpipe.v1.TextService.ClassifyText"
 CLASSIFY_IMAGE = "standpipe.v1.VisionService.ClassifyImage"
 TRANSFORM_TEXT = "standpipe.v1.TextService.TransformText"
+GENERATE_IMAGE = "standpipe.v1.ImageGenerationService.GenerateImage"
 
 _SENTENCE = LogUniform(10, 60)
 """Tokens."""
@@ -49,6 +50,12 @@ def numbers_to_spell(count: int, seed: int) -> list[str]:
     generator = random.Random(seed)  # noqa: S311
     digits = islice(cycle(range(6)), count)
     return [f"spell in English: {generator.randrange(10**n, 10 ** (n + 1))}" for n in digits]
+
+
+def digits_to_draw(count: int, seed: int) -> list[tuple[str, int]]:
+    """Prompts for the demo model that draws, and a seed for each."""
+    generator = random.Random(seed)  # noqa: S311
+    return [(f"a handwritten {generator.randrange(10)}", generator.randrange(1 << 32)) for _ in range(count)]
 
 
 def photos(count: int, seed: int) -> list[bytes]:
@@ -102,6 +109,17 @@ def transform_requests(inputs: Iterable[str], max_new_tokens: int) -> Requests:
     """TransformTextRequests of a text each."""
     parameters = common_pb2.GenerationParameters(max_new_tokens=max_new_tokens)
     return _requests(text_pb2.TransformTextRequest(texts=[text], parameters=parameters) for text in inputs)
+
+
+def drawing_requests(prompts: Iterable[tuple[str, int]], steps: int) -> Requests:
+    """GenerateImageRequests of a prompt and a seed each."""
+    return _requests(
+        image_generation_pb2.GenerateImageRequest(
+            prompt=prompt,
+            parameters=image_generation_pb2.DiffusionParameters(num_inference_steps=steps, seed=seed),
+        )
+        for prompt, seed in prompts
+    )
 
 
 def _requests(messages: Iterable[Message], items: int = 1) -> Requests:

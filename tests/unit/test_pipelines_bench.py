@@ -14,9 +14,11 @@ import psutil
 import pytest
 from rich.console import Console
 
-from standpipe.v1 import text_pb2
+from standpipe.v1 import image_generation_pb2, text_pb2
 from standpipe_bench.payloads import (
     classify_requests,
+    digits_to_draw,
+    drawing_requests,
     mixed_pairs,
     mixed_texts,
     numbers_to_spell,
@@ -29,7 +31,7 @@ from standpipe_bench.served.pipelines import Figures, Load, best_size, goals, li
 from standpipe_bench.served.tables import goals_table
 
 
-@pytest.mark.parametrize("make", [mixed_texts, mixed_pairs, numbers_to_spell])
+@pytest.mark.parametrize("make", [mixed_texts, mixed_pairs, numbers_to_spell, digits_to_draw])
 def test_the_same_seed_gives_the_same_inputs_and_another_gives_others(
     make: Callable[[int, int], list[object]],
 ) -> None:
@@ -61,6 +63,16 @@ def test_both_sides_get_the_same_inputs() -> None:
     assert texts == [one.texts[0] for one in labels]
     changes = [text_pb2.TransformTextRequest.FromString(one) for one in transform_requests(texts, 7).messages]
     assert [(text, 7) for text in texts] == [(one.texts[0], one.parameters.max_new_tokens) for one in changes]
+
+
+def test_pictures_are_asked_for_with_the_library_s_seeds() -> None:
+    prompts = digits_to_draw(5, seed=1)
+    asked = [
+        image_generation_pb2.GenerateImageRequest.FromString(one)
+        for one in drawing_requests(prompts, 7).messages
+    ]
+    assert prompts == [(one.prompt, one.parameters.seed) for one in asked]
+    assert {7} == {one.parameters.num_inference_steps for one in asked}
 
 
 def test_a_round_measures_each_side_once_in_turns() -> None:

@@ -102,10 +102,12 @@ def pipelines(
     """Start a server and compare it with the library's own pipelines in this process, in turns, as ratios."""
     # Imported here: they need model libraries, which `run` does without.
     from standpipe_bench.in_process import demo_folder
-    from standpipe_bench.served.library import Classifier, ImageClassifier, Writer
+    from standpipe_bench.served.library import Classifier, Drawer, ImageClassifier, Writer
     from standpipe_bench.served.pipelines import (
         MAX_NEW_TOKENS,
+        STEPS,
         classify_load,
+        drawing_load,
         goals,
         image_load,
         measure,
@@ -115,10 +117,12 @@ def pipelines(
 
     ranker = demo_folder("text-ranking")
     images = demo_folder("image-classification")
+    digits = demo_folder("text-to-image")
     writer = seq2seq or demo_folder("text2text-generation")
     options = ["--log-level", "warning"]
     options += ["--model", f"ranker={ranker}:text-ranking+text-classification"]
     options += ["--model", f"images={images}:image-classification"]
+    options += ["--model", f"digits={digits}:text-to-image"]
     options += ["--model", f"writer={writer}:text2text-generation"]
     with server_process(options) as server, Client(server.address) as client:
         models = client.list_models()
@@ -128,6 +132,7 @@ def pipelines(
             rerank_load(server.address, classifier, duration),
             classify_load(server.address, classifier, duration),
             image_load(server.address, ImageClassifier(images, devices["images"]), duration),
+            drawing_load(server.address, Drawer(digits, devices["digits"], STEPS), duration),
             transform_load(server.address, Writer(writer, devices["writer"], MAX_NEW_TOKENS), duration),
         ]
         own = [server.process.pid]

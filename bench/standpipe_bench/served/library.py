@@ -1,7 +1,7 @@
 """The library itself, in this process, in full precision: what served calls are to be faster than.
 
-It is called as its own documentation calls it. Needs torch and transformers, so only the command that
-compares with it imports this.
+It is called as its own documentation calls it. Needs torch, transformers and diffusers, so only the command
+that compares with it imports this.
 """
 
 from __future__ import annotations
@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils.logging import disable_progress_bar
 from PIL import Image
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
 from transformers.utils import logging
 
-# A bar for each model's weights would stand among the results.
+# A bar for each model's weights, and what isn't installed, would stand among the results.
+logging.set_verbosity_error()
 logging.disable_progress_bar()
+disable_progress_bar()
 
 Text = str | tuple[str, str]
 
@@ -61,6 +65,31 @@ class ImageClassifier:
     def one_by_one(self, files: Sequence[bytes]) -> list[Any]:
         """A call for each image file, which is decoded for it."""
         return [self._pipeline(Image.open(BytesIO(file))) for file in files]
+
+
+class Drawer:
+    """A pipeline of diffusers, from texts to pictures.
+
+    Args:
+        folder: Of its models.
+        device: As torch calls it.
+        steps: From noise to a picture.
+    """
+
+    def __init__(self, folder: Path, device: str, steps: int) -> None:
+        self._pipeline = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32).to(device)
+        self._pipeline.set_progress_bar_config(disable=True)
+        self._steps = steps
+
+    def one_by_one(self, prompts: Sequence[tuple[str, int]]) -> list[Image.Image]:
+        """A call for each prompt, with the seed that it has."""
+        return [self._draw(*prompt) for prompt in prompts]
+
+    def _draw(self, prompt: str, seed: int) -> Image.Image:
+        generator = torch.Generator("cpu").manual_seed(seed)
+        drawn = self._pipeline(prompt, num_inference_steps=self._steps, generator=generator)
+        image: Image.Image = drawn.images[0]
+        return image
 
 
 class Writer:

@@ -19,9 +19,12 @@ from standpipe_bench.measure import figures_here
 from standpipe_bench.payloads import (
     CLASSIFY_IMAGE,
     CLASSIFY_TEXT,
+    GENERATE_IMAGE,
     RERANK_TEXT,
     TRANSFORM_TEXT,
     classify_requests,
+    digits_to_draw,
+    drawing_requests,
     image_requests,
     mixed_pairs,
     mixed_texts,
@@ -39,6 +42,12 @@ WANTED_OF_IMAGES = 2.5
 
 PHOTOS = 16
 """Different ones of a load, over and over."""
+
+WANTED_OF_DRAWERS = 3.0
+"""Times a loop of the library's single calls."""
+
+STEPS = 20
+"""From noise to a picture."""
 
 BATCH_SIZES = (8, 16, 32, 64)
 """That the library's pipeline is tried with."""
@@ -160,6 +169,18 @@ def transform_load(address: str, library: Single, seconds: float) -> Load:
     )
 
 
+def drawing_load(address: str, library: Single, seconds: float) -> Load:
+    """GenerateImage of a picture a call."""
+    prompts = digits_to_draw(INPUTS, seed=1)
+    requests = drawing_requests(prompts, STEPS)
+    return Load(
+        "GenerateImage 16×1",
+        partial(served_rate, address, GENERATE_IMAGE, requests, 16, seconds, streaming=True),
+        partial(library_rate, library.one_by_one, prompts, 1, seconds),
+        WANTED_OF_DRAWERS,
+    )
+
+
 def measure(loads: Sequence[Load], rounds: int, watch: Callable[[], Callable[[], float]]) -> list[Figures]:
     """Each load's figures, in turns: what is compared stands side by side.
 
@@ -217,16 +238,18 @@ def library_rate(
     return done / (time.perf_counter() - started)
 
 
-def served_rate(address: str, rpc: str, requests: Requests, callers: int, seconds: float) -> float:
+def served_rate(
+    address: str, rpc: str, requests: Requests, callers: int, seconds: float, *, streaming: bool = False
+) -> float:
     """Items a second of callers who each send one input and wait for its answer.
 
     Raises:
-        RuntimeError: A call failed: failing is fast.
+        RuntimeError: A call failed: failing is fast; or none was answered.
     """
-    source = Grpc(Connection(address), rpc, requests)
+    source = Grpc(Connection(address), rpc, requests, streaming)
     figures = on_fast_loop(figures_here(source, Closed(callers), Timing(seconds, WARM_UP)))
-    if figures.errors:
-        raise RuntimeError(f"calls of {rpc} failed: {figures.errors}")
+    if figures.errors or not figures.answered:
+        raise RuntimeError(f"calls of {rpc} failed: {figures.errors or figures.details}")
     return figures.items_per_second
 
 
