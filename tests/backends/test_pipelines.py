@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
+from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined] # public by its documents
 from safetensors.torch import load_file, save_file
 
 import tiny_diffusers
 from standpipe_server.backends.diffusion import DiffusionModel
 from standpipe_server.backends.load import load
-from standpipe_server.backends.sources import Source
+from standpipe_server.backends.sources import Source, resolve
 from standpipe_server.backends.torch.backend import DTYPES
 from standpipe_server.backends.torch.diffusion import load_pipeline
 from standpipe_server.errors import ModelLoadError
@@ -163,3 +165,60 @@ def test_previews_are_decoded_in_every_dtype_and_nothing_is_left_of_that(tmp_pat
     assert [(32, 32), None] == [image and image.size for image in shown]
     assert (32, 32) == drawn.frames[0].size
     assert before == pipeline.vae.dtype == DTYPES[dtype]
+
+
+LISTED = [
+    "model_index.json",
+    "README.md",
+    "all-in-one.safetensors",
+    "all-in-one.ckpt",
+    "scheduler/scheduler_config.json",
+    "tokenizer/vocab.json",
+    "tokenizer/merges.txt",
+    "text_encoder/config.json",
+    "text_encoder/model.safetensors",
+    "text_encoder/model.fp16.safetensors",
+    "text_encoder/pytorch_model.bin",
+    "unet/diffusion_pytorch_model.safetensors",
+    "unet/diffusion_pytorch_model.non_ema.safetensors",
+    "unet/diffusion_pytorch_model.fp16.safetensors",
+    "vae/diffusion_pytorch_model.safetensors",
+]
+WANTED = [
+    "model_index.json",
+    "scheduler/scheduler_config.json",
+    "tokenizer/vocab.json",
+    "tokenizer/merges.txt",
+    "text_encoder/config.json",
+    "text_encoder/model.safetensors",
+    "unet/diffusion_pytorch_model.safetensors",
+    "vae/diffusion_pytorch_model.safetensors",
+]
+
+
+def test_of_a_pipeline_on_the_hub_only_its_parts_are_fetched_and_each_once(
+    sd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetched: list[list[str]] = []
+
+    def snapshot(source: str, revision: str, **patterns: Any) -> str:
+        assert ("org/pipeline", "main") == (source, revision)
+        fetched.append(list(filter_repo_objects(LISTED, **patterns)))
+        return str(sd)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    assert sd == resolve(ModelSpec("m", "org/pipeline", ("text-to-image",))).folder
+    assert [["model_index.json"], WANTED] == fetched
+
+
+def test_a_pipeline_in_the_hub_s_own_cache_needs_no_hub(
+    sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "hub" / "models--org--pipeline"
+    shutil.copytree(sd, home / "snapshots" / ("a" * 40))
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text("a" * 40)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    found = loaded(replace(spec_of(sd), source="org/pipeline"))
+    assert "a" * 40 == found.info.revision
