@@ -7,7 +7,7 @@ Not aware of tasks' messages, of files, or of who computes: torch's pipelines an
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from standpipe_server.backends.sources import Source
-from standpipe_server.errors import GoneError, InvalidInputError
+from standpipe_server.backends.steps import Steps, generator
+from standpipe_server.errors import InvalidInputError
 from standpipe_server.interfaces import Call, LoadedModel, ModelInfo, ModelSpec, Outcome
 from standpipe_server.media_programs import Artist, Drawing, DrawingHead, DrawingTask, Drawn, Manner
 from standpipe_server.programs import Program
@@ -96,13 +97,14 @@ class PipelineArtist:
         pipeline = self._pipeline
         pipeline.scheduler = self._scheduler(manner.scheduler)
         self._adapt(dict(manner.loras))
-        watch = _Watch(pipeline, drawings)
-        watch.check()
-        arguments = {**self._inputs(drawings), **dict(manner.arguments), **watch.arguments(self.takes)}
+        batch = _Batch(pipeline, drawings)
+        steps = Steps(batch.gone, batch.told)
+        arguments = {**self._inputs(drawings), **dict(manner.arguments), **steps.arguments(self.takes)}
+        arguments["generator"] = [generator(drawing.seed) for drawing in drawings]
         try:
-            result = pipeline(**arguments, generator=_generators(drawings), output_type="pil")
+            result = pipeline(**arguments, output_type="pil")
         except ValueError as error:
-            if watch.begun:
+            if steps.begun:
                 raise
             # Before the first step the pipelines look at what they were given.
             raise InvalidInputError(f"{self.name} refuses it: {error}") from error
@@ -136,47 +138,24 @@ class PipelineArtist:
         self._pipeline.set_adapters(list(loras), list(loras.values()))
 
 
-@dataclass(slots=True)
-class _Watch:
-    """Stands between a pipeline's steps and those who wait.
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Drawings of which a pipeline makes one step after the other.
 
     Attributes:
         pipeline: At work.
         drawings: Of this batch.
-        begun: A step is done.
     """
 
     pipeline: Any
     drawings: Sequence[Drawing]
-    begun: bool = False
 
-    def arguments(self, takes: Container[str]) -> dict[str, Any]:
-        """What has the pipeline call here; the library has had two ways."""
-        if "callback_on_step_end" in takes:
-            return {"callback_on_step_end": self._after}
-        if "callback" in takes:
-            return {"callback": self._after_old, "callback_steps": 1}
-        return {}
+    def gone(self) -> bool:
+        """Nobody waits any longer for any of them."""
+        return all(drawing.gone() for drawing in self.drawings)
 
-    def check(self) -> None:
-        """See that somebody waits.
-
-        Raises:
-            GoneError: Nobody does.
-        """
-        if all(drawing.gone() for drawing in self.drawings):
-            raise GoneError("nobody waits any longer")
-
-    def _after(self, pipeline: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        self._step(index + 1, tensors.get("latents"))
-        return tensors
-
-    def _after_old(self, index: int, timestep: Any, latents: Any) -> None:
-        self._step(index + 1, None)
-
-    def _step(self, number: int, latents: Any) -> None:
-        self.begun = True
-        self.check()
+    def told(self, number: int, latents: Any) -> None:
+        """Tell each caller of a step."""
         count = getattr(self.pipeline, "num_timesteps", None) or len(self.pipeline.scheduler.timesteps)
         for row, drawing in enumerate(self.drawings):
             wanted = drawing.preview_steps and number % drawing.preview_steps == 0 and number < count
@@ -244,11 +223,6 @@ def reads_more(pipeline: Any) -> bool:
 def _there(given: Any) -> bool:
     """Whether something is given, for all drawings or for each."""
     return (given[0] if isinstance(given, list) else given) is not None
-
-
-def _generators(drawings: Sequence[Drawing]) -> list[torch.Generator]:
-    # On the processor whatever the device is: a seed draws the same picture on all of them.
-    return [torch.Generator("cpu").manual_seed(drawing.seed) for drawing in drawings]
 
 
 def _schedulers(scheduler: Any) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from types import MethodType
 from typing import Any
 
 import numpy as np
-import torch
 from transformers import GenerationMixin
 
-from standpipe_server.errors import GoneError, InvalidInputError, ModelLoadError
+from standpipe_server.backends.steps import Steps, generator
+from standpipe_server.errors import InvalidInputError, ModelLoadError
 from standpipe_server.programs import Floats
 
 _DURATION = "duration"
@@ -68,14 +68,14 @@ class DiffusionSoundModel:
     ) -> Floats:
         asked = diffuse or {}
         names = self._names(asked)
-        watch = _Watch(gone)
-        arguments = {names[field]: value for field, value in asked.items()} | watch.arguments(self._takes)
+        steps = Steps(gone)
+        arguments = {names[field]: value for field, value in asked.items()} | steps.arguments(self._takes)
         try:
-            found = self._pipeline(text, generator=_generator(seed), output_type="np", **arguments)
+            found = self._pipeline(text, generator=generator(seed), output_type="np", **arguments)
         except ValueError as error:
             # Before its first step a pipeline looks at what it was given, and says what it means.
             meant = [field for field, name in names.items() if name in str(error)]
-            if watch.begun or not meant:
+            if steps.begun or not meant:
                 raise
             raise InvalidInputError(f"{self._name} refuses it: {error}", meant[0]) from error
         return np.asarray(found.audios[0], np.float32)
@@ -87,51 +87,6 @@ class DiffusionSoundModel:
             if name not in self._takes:
                 raise InvalidInputError(f"{self._name} takes no {field}", field)
         return names
-
-
-class _Watch:
-    """Stands between a pipeline's steps and whoever waits.
-
-    Args:
-        gone: Nobody waits any longer.
-
-    Attributes:
-        begun: A step is done.
-
-    Raises:
-        GoneError: Nobody waits even now.
-    """
-
-    def __init__(self, gone: Callable[[], bool]) -> None:
-        self._gone = gone
-        self.begun = False
-        self._ask()
-
-    def arguments(self, takes: frozenset[str]) -> dict[str, Any]:
-        """What has a pipeline call here; the library has had two ways."""
-        if "callback_on_step_end" in takes:
-            return {"callback_on_step_end": self._after}
-        return {"callback": self._after, "callback_steps": 1} if "callback" in takes else {}
-
-    def _after(self, *told: Any) -> Any:
-        """Both ways tell the tensors last; the newer one wants them back."""
-        self.begun = True
-        self._ask()
-        return told[-1]
-
-    def _ask(self) -> None:
-        if self._gone():
-            raise GoneError("nobody waits any longer")
-
-
-def _generator(seed: int | None) -> torch.Generator:
-    # On the processor whatever the device is: a seed makes the same sound on all of them.
-    generator = torch.Generator("cpu")
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(seed)
-    return generator
 
 
 def _rate(pipeline: Any) -> int:

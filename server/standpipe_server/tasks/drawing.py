@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 
 from standpipe.v1 import image_generation_pb2
 from standpipe_server.errors import InvalidInputError, check_limit
-from standpipe_server.interfaces import Call, Step
+from standpipe_server.interfaces import Call, Output, Step
 from standpipe_server.media.images import EncodedImage
 from standpipe_server.media.pictures import PictureForm
 from standpipe_server.tasks.base import InputLimits, known, optional
@@ -120,6 +120,18 @@ def drawing_calls(
         for place in range(count)
     ]
     return [Call(sketch, parameters, "prompt") for sketch in sketches]
+
+
+def pictures(response: Any, outputs: Sequence[Output], _: Message) -> Message:
+    """The last message of a request: what was drawn.
+
+    Args:
+        response: Class of the message.
+        outputs: One for each picture.
+    """
+    images = image_generation_pb2.GeneratedImages(images=[output.value for output in outputs])
+    message: Message = response(result=images)
+    return message
 
 
 def _check_answer(bytes_a_pixel: int, parameters: DrawingParameters, limits: InputLimits) -> None:

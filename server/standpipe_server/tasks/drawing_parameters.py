@@ -18,7 +18,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "eta": (0.0, 1.0),
     "clip_skip": (1, 32),
 }
-_WHOLE = frozenset({"clip_skip"})
 _WEIGHTS = (-4.0, 4.0)
 MOST_BYTES = 16_384
 """Of a prompt: models read some hundred tokens, and tokenizing all of a long text can't be stopped."""
@@ -123,7 +122,8 @@ def _numbers(message: Any, limits: InputLimits) -> Iterator[tuple[str, Any]]:
         yield "num_inference_steps", steps
     for name, (low, high) in _RANGES.items():
         if message.HasField(name):
-            value = as_sent(getattr(message, name)) if name not in _WHOLE else getattr(message, name)
+            given = getattr(message, name)
+            value = given if isinstance(given, int) else as_sent(given)
             in_range(value, low, high, f"parameters.{name}")
             yield name, value
 

@@ -5,15 +5,14 @@ Source: diffusers' pipelines for text-to-image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from standpipe.v1 import image_generation_pb2
-from standpipe_server.interfaces import Call, Output
+from standpipe_server.interfaces import Call
 from standpipe_server.kinds import DIFFUSER
 from standpipe_server.tasks.base import InputLimits, Task
-from standpipe_server.tasks.drawing import DrawingSteps, Sketch, drawing_calls, drawing_cost
+from standpipe_server.tasks.drawing import DrawingSteps, Sketch, drawing_calls, drawing_cost, pictures
 from standpipe_server.tasks.drawing_heads import PictureHead
 from standpipe_server.tasks.drawing_parameters import BRIEF, DrawingParameters
 
@@ -33,13 +32,6 @@ def _decode(request: image_generation_pb2.GenerateImageRequest, limits: InputLim
     return drawing_calls(request, GenerateImageParameters, limits)
 
 
-def _encode(
-    outputs: Sequence[Output], _: image_generation_pb2.GenerateImageRequest
-) -> image_generation_pb2.GenerateImageResponse:
-    images = image_generation_pb2.GeneratedImages(images=[output.value for output in outputs])
-    return image_generation_pb2.GenerateImageResponse(result=images)
-
-
 GENERATE_IMAGE = Task(
     name="text-to-image",
     rpc="standpipe.v1.ImageGenerationService.GenerateImage",
@@ -49,7 +41,7 @@ GENERATE_IMAGE = Task(
     parameters=GenerateImageParameters,
     head=GenerateImageHead,
     decode=_decode,
-    encode=_encode,
+    encode=partial(pictures, image_generation_pb2.GenerateImageResponse),
     cost=drawing_cost,
     mixes=False,
     warm_up=[[Call(Sketch("water"), GenerateImageParameters(**BRIEF), "prompt")]],

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from PIL import Image
 
@@ -62,14 +63,14 @@ class GenerateVideoHead(DrawingHead):
     def pixels(self) -> None:
         """Films are drawn one by one: each is a batch of frames."""
 
-    def _size(self, asked: DrawingParameters, image: Image.Image | None) -> Size | None:
+    def _size(self, asked: Any, image: Image.Image | None) -> Size | None:
         """The pipeline's own rather than the picture's: most of these draw theirs well, and others not."""
         artist = self._artist
         usual = artist.size or (size_from(image, artist.multiple) if image else None)
         size = size_of(asked, usual, artist.multiple, "image" if image else "parameters.width")
         frames = dict(asked.arguments).get("num_frames") or artist.takes.get("num_frames")
         width, height = size or usual or (0, 0)
-        if isinstance(frames, int) and isinstance(asked, GenerateVideoParameters):
+        if isinstance(frames, int):
             pixels = frames * width * height
             check_limit(pixels, "num_frames", "max_film_pixels", asked.max_film_pixels, "pixels of one film")
         return size

@@ -6,15 +6,14 @@ library would draw its model's own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from standpipe.v1 import image_generation_pb2
-from standpipe_server.interfaces import Call, Output
+from standpipe_server.interfaces import Call
 from standpipe_server.kinds import DIFFUSER
 from standpipe_server.tasks.base import InputLimits, Task
-from standpipe_server.tasks.drawing import DrawingSteps, Sketch, drawing_calls, drawing_cost
+from standpipe_server.tasks.drawing import DrawingSteps, Sketch, drawing_calls, drawing_cost, pictures
 from standpipe_server.tasks.drawing_heads import PictureHead
 from standpipe_server.tasks.drawing_parameters import BRIEF, DrawingParameters
 from standpipe_server.tasks.images import image_of, sample_image
@@ -41,13 +40,6 @@ def _decode(request: image_generation_pb2.InpaintImageRequest, limits: InputLimi
     )
 
 
-def _encode(
-    outputs: Sequence[Output], _: image_generation_pb2.InpaintImageRequest
-) -> image_generation_pb2.InpaintImageResponse:
-    images = image_generation_pb2.GeneratedImages(images=[output.value for output in outputs])
-    return image_generation_pb2.InpaintImageResponse(result=images)
-
-
 INPAINT_IMAGE = Task(
     name="inpainting",
     rpc="standpipe.v1.ImageGenerationService.InpaintImage",
@@ -57,7 +49,7 @@ INPAINT_IMAGE = Task(
     parameters=InpaintImageParameters,
     head=InpaintImageHead,
     decode=_decode,
-    encode=_encode,
+    encode=partial(pictures, image_generation_pb2.InpaintImageResponse),
     cost=drawing_cost,
     mixes=False,
     warm_up=[

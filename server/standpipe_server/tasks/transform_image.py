@@ -5,15 +5,14 @@ Source: diffusers' pipelines for image-to-image. A picture keeps its size unless
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from standpipe.v1 import image_generation_pb2
-from standpipe_server.interfaces import Call, Output
+from standpipe_server.interfaces import Call
 from standpipe_server.kinds import DIFFUSER
 from standpipe_server.tasks.base import InputLimits, Task
-from standpipe_server.tasks.drawing import DrawingSteps, Sketch, drawing_calls, drawing_cost
+from standpipe_server.tasks.drawing import DrawingSteps, Sketch, drawing_calls, drawing_cost, pictures
 from standpipe_server.tasks.drawing_heads import PictureHead
 from standpipe_server.tasks.drawing_parameters import BRIEF, DrawingParameters
 from standpipe_server.tasks.images import image_of, sample_image
@@ -34,13 +33,6 @@ def _decode(request: image_generation_pb2.TransformImageRequest, limits: InputLi
     return drawing_calls(request, TransformImageParameters, limits, image_of(request.image, "image", limits))
 
 
-def _encode(
-    outputs: Sequence[Output], _: image_generation_pb2.TransformImageRequest
-) -> image_generation_pb2.TransformImageResponse:
-    images = image_generation_pb2.GeneratedImages(images=[output.value for output in outputs])
-    return image_generation_pb2.TransformImageResponse(result=images)
-
-
 TRANSFORM_IMAGE = Task(
     name="image-to-image",
     rpc="standpipe.v1.ImageGenerationService.TransformImage",
@@ -50,7 +42,7 @@ TRANSFORM_IMAGE = Task(
     parameters=TransformImageParameters,
     head=TransformImageHead,
     decode=_decode,
-    encode=_encode,
+    encode=partial(pictures, image_generation_pb2.TransformImageResponse),
     cost=drawing_cost,
     mixes=False,
     warm_up=[[Call(Sketch("water", image=sample_image()), TransformImageParameters(**BRIEF), "prompt")]],
