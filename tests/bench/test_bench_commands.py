@@ -89,9 +89,15 @@ def test_a_search_ends_at_the_highest_rate_that_it_may_try(library: Connection, 
     options = ["--slo", "p50<10s", "--start", "20", "--most", "30", *QUICK, "--json", str(result)]
     bench("search", "--address", library.address, *FIND, *options)
     written = json.loads(result.read_text())
-    assert {20.0, 30.0} == {point["labels"]["rate"] for point in written["points"]}
-    # A machine that can't send thirty calls a second in time says so instead.
-    assert written["found"]["rate"] == 30.0 or "driver" in written["found"]["ended"]
+    rates = [point["labels"]["rate"] for point in written["points"]]
+    found = written["found"]
+    if "driver" in found["ended"]:
+        # A machine that can't send even so few calls in time says so, and at which rate.
+        assert f"{rates[-1]:g} calls/s" in found["ended"]
+        assert set(rates) <= {20.0, 30.0}
+    else:
+        assert set(rates) == {20.0, 30.0}
+        assert found["rate"] == 30.0
 
 
 def test_the_same_server_is_no_slower_than_itself(library: Connection, tmp_path: Path) -> None:
