@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from standpipe_server.backends.load import load
-from standpipe_server.errors import ModelLoadError
+from standpipe_server.backends.openvino.export import exported
+from standpipe_server.backends.sources import Source
+from standpipe_server.errors import ExportError, ModelLoadError
 from standpipe_server.interfaces import Call, HintName, LoadedModel, ModelSpec, Output
 from standpipe_server.tasks import program_for
 from standpipe_server.tasks.embed_text import EmbedParameters
+from tiny_models import save_tiny_encoder, save_tiny_llama, save_tiny_marian
 
 TASK = "feature-extraction"
 CALLS = [Call(text, EmbedParameters()) for text in ("water", "the quick brown fox", "")]
@@ -64,6 +70,34 @@ def test_a_source_is_exported_once_and_again_when_its_files_change(tiny_bert: Pa
     finally:
         (tiny_bert / "note.txt").unlink()
     assert before + 1 == exports()
+
+
+@pytest.mark.parametrize(
+    ("save", "task", "ending"),
+    [
+        (save_tiny_encoder, TASK, nullcontext()),
+        (save_tiny_llama, "text-generation", nullcontext()),
+        (save_tiny_marian, "translation", pytest.raises(ExportError)),
+    ],
+)
+def test_an_export_leaves_nothing_behind_however_it_ends(
+    save: Callable[[Path], Path],
+    task: str,
+    ending: AbstractContextManager[object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Optimum makes a folder of its own for it, as large as the model."""
+    source, temporary, cache = (tmp_path / name for name in ("source", "temporary", "cache"))
+    save(source)
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    monkeypatch.setenv("STANDPIPE_CACHE", str(cache))
+    with ending:
+        spec = ModelSpec("tiny", str(source), (task,))
+        exported(spec, Source(source, ""), program_for((task,)).kind, lambda step: None)
+    assert [] == list(temporary.iterdir())
+    assert [] == list((cache / "openvino").glob(".export-*"))
 
 
 @pytest.mark.parametrize(("hint", "runners"), [("latency", 1), ("throughput", 2), ("auto", 2)])

@@ -76,11 +76,20 @@ def _export(source: Path, target: Path, kind: Kind) -> None:
     from optimum import intel
 
     exporter = getattr(intel, kind.optimum)
-    model = exporter.from_pretrained(source, export=True, compile=False, load_in_8bit=False)
-    model.save_pretrained(target)
-    # Parts of a pipeline refer to each other, so it would keep its folder for who knows how long.
-    if isinstance(model.model_save_dir, tempfile.TemporaryDirectory):
-        model.model_save_dir.cleanup()
+    try:
+        model = exporter.from_pretrained(source, export=True, compile=False, load_in_8bit=False)
+        model.save_pretrained(target)
+        # Parts of a pipeline refer to each other, so it would keep its folder for who knows how long.
+        _clean_up(model.model_save_dir)
+    finally:
+        # Optimum keeps the folder of its latest export until the interpreter ends, and a server doesn't wait
+        # for that.
+        _clean_up(getattr(exporter, "_model_save_dir_tempdirectory_instance", None))
+
+
+def _clean_up(folder: object) -> None:
+    if isinstance(folder, tempfile.TemporaryDirectory):
+        folder.cleanup()
 
 
 def _check_pipeline(folder: Path) -> None:
