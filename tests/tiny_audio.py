@@ -16,7 +16,7 @@ import torch
 import transformers
 from tokenizers import AddedToken
 
-from tiny_models import byte_pairs
+from tiny_models import CLAP_EARS, byte_pairs
 
 RATE = 16_000
 SOUNDS = ("bell", "rain", "siren")
@@ -200,18 +200,7 @@ def save_tiny_clap(folder: Path) -> Path:
             "initializer_factor": 10.0,
         }
     )
-    ears = {
-        "hidden_size": 32,
-        "patch_embeds_hidden_size": 16,
-        "spec_size": 64,
-        "num_mel_bins": 16,
-        "window_size": 4,
-        "depths": [1, 1],
-        "num_attention_heads": [2, 2],
-        "num_hidden_layers": 2,
-        "projection_dim": 16,
-        "initializer_factor": 10.0,
-    }
+    ears = CLAP_EARS | {"initializer_factor": 10.0}
     settings = transformers.ClapConfig(text_config=text, audio_config=ears, projection_dim=16)
     reader = transformers.ClapFeatureExtractor(
         feature_size=16,

@@ -18,7 +18,7 @@ import torch
 import transformers
 
 import tiny_audio
-from tiny_models import byte_pairs
+from tiny_models import CLAP_EARS, byte_pairs
 
 SIDE = 32
 """Pixels of a picture that no size is asked for."""
@@ -335,18 +335,7 @@ def _t5_encoder(kind: str = "T5") -> Any:
 
 def _clap(words: int) -> Any:
     text = _BODY | {"vocab_size": words, "max_position_embeddings": _LONGEST + 2, "projection_dim": 16}
-    ears = {
-        "hidden_size": 32,
-        "patch_embeds_hidden_size": 16,
-        "spec_size": 64,
-        "num_mel_bins": 16,
-        "window_size": 4,
-        "depths": [1, 1],
-        "num_attention_heads": [2, 2],
-        "num_hidden_layers": 2,
-        "projection_dim": 16,
-    }
-    return transformers.ClapConfig(text_config=text, audio_config=ears, projection_dim=16)
+    return transformers.ClapConfig(text_config=text, audio_config=CLAP_EARS, projection_dim=16)
 
 
 def _clip_tokens() -> Any:

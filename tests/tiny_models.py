@@ -31,6 +31,18 @@ _SMALL: dict[str, Any] = {
     "max_position_embeddings": 128,
     "init_std": 0.5,
 }
+CLAP_EARS: dict[str, Any] = {
+    "hidden_size": 32,
+    "patch_embeds_hidden_size": 16,
+    "spec_size": 64,
+    "num_mel_bins": 16,
+    "window_size": 4,
+    "depths": [1, 1],
+    "num_attention_heads": [2, 2],
+    "num_hidden_layers": 2,
+    "projection_dim": 16,
+}
+"""What a CLAP hears with."""
 
 
 def save_tiny_encoder(

@@ -44,6 +44,19 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Unwatched:
+    """Watches over nothing: a call of its is carried out to its end. See ``Watcher``."""
+
+    gone: bool = False
+
+    def tell(self, step: Step) -> None:
+        """Nobody is told."""
+
+
+_NOBODY = Unwatched()
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One item for a model.
 
@@ -58,7 +71,7 @@ class Call:
     input: Any
     parameters: Any
     field: str = ""
-    watcher: Watcher | None = None
+    watcher: Watcher = _NOBODY
 
 
 @dataclass(frozen=True, slots=True)

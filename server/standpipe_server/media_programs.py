@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from standpipe_server.interfaces import Call, Outcome, Output, Written
@@ -100,21 +101,23 @@ class ImageTextHead(Protocol):
         ...
 
 
+SoundWay = Literal["writing", "at once", "diffusion"]
+"""Token by token, in one forward pass, or out of noise, step by step."""
+
+
 class SoundModel(Protocol):
     """A model that makes sound of text; it belongs to one thread.
 
     Attributes:
         folder: Of its files.
         config: Its library's config.
-        writes: It makes sound token by token.
-        diffuses: It makes sound out of noise, step by step; one that does neither makes it at once.
+        way: How it makes sound.
         rate: Samples a second.
     """
 
     folder: Path
     config: Any
-    writes: bool
-    diffuses: bool
+    way: SoundWay
     rate: int
 
     def tokens(self, text: str) -> int:
@@ -126,10 +129,8 @@ class SoundModel(Protocol):
         text: str,
         *,
         seed: int | None,
-        generate: Mapping[str, Any] | None = None,
-        forward: Mapping[str, Any] | None = None,
-        attributes: Mapping[str, Any] | None = None,
-        diffuse: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
+        attributes: Mapping[str, Any] = MappingProxyType({}),
         gone: Callable[[], bool] = _never,
     ) -> Floats:
         """Samples, (n,) or (channels, n).
@@ -137,15 +138,14 @@ class SoundModel(Protocol):
         Args:
             text: In the model's own letters.
             seed: For the same sound each time; None for whatever comes.
-            generate: Keyword arguments of ``generate``, where it writes.
-            forward: Keyword arguments of its forward pass, where it makes a sound at once.
-            attributes: Of the model that say how it sounds, for this call.
-            diffuse: By the request's fields what it makes its sound after, where it diffuses.
-            gone: Nobody waits for the sound any longer; asked at each step, where it diffuses.
+            options: Keyword arguments of ``generate``, or of its forward pass; of diffusion what it makes its
+                sound after, by the request's fields.
+            attributes: Of a model of transformers that say how it sounds, for this call.
+            gone: Nobody waits for the sound any longer; asked at each step of diffusion.
 
         Raises:
             GoneError: Nobody waits.
-            InvalidInputError: It doesn't take what ``diffuse`` has; the error names the field.
+            InvalidInputError: Diffusion doesn't take an option; the error names the field.
         """
         ...
 
@@ -267,13 +267,7 @@ class Artist(Protocol):
 
 
 class DiffusionModel(Protocol):
-    """The weights of a diffusion model, and pipelines for what can be done with them.
-
-    Attributes:
-        folder: Of its files.
-    """
-
-    folder: Path
+    """The weights of a diffusion model, and pipelines for what can be done with them."""
 
     def artist(self, task: DrawingTask) -> Artist:
         """Its pipeline for a task.

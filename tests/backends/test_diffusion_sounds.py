@@ -46,7 +46,7 @@ def model_of(pipeline: Any) -> DiffusionSoundModel:
 def test_a_sound_is_the_one_that_the_pipeline_makes_of_that_seed(kind: str, loaded: Loaded) -> None:
     pipeline = loaded(kind)
     asked = QUICK | {"guidance_scale": 5.0, "negative_prompt": "rain"}
-    found = model_of(pipeline).sound(TEXT, seed=7, diffuse=asked | {"duration": 0.1})
+    found = model_of(pipeline).sound(TEXT, seed=7, options=asked | {"duration": 0.1})
     generator = torch.Generator().manual_seed(7)
     options = asked | {KINDS[kind][1]: 0.1}
     wanted = pipeline(TEXT, generator=generator, output_type="np", **options).audios[0]
@@ -57,13 +57,13 @@ def test_a_sound_is_the_one_that_the_pipeline_makes_of_that_seed(kind: str, load
 
 def test_one_that_has_channels_keeps_them(loaded: Loaded) -> None:
     model = model_of(loaded("StableAudio"))
-    sound = model.sound(TEXT, seed=7, diffuse=QUICK)
+    sound = model.sound(TEXT, seed=7, options=QUICK)
     assert ((2, 2048), 16_000) == (sound.shape, model.rate)
 
 
 def test_without_a_seed_each_sound_is_another(loaded: Loaded) -> None:
     model = model_of(loaded("AudioLDM2"))
-    first, second = (model.sound(TEXT, seed=None, diffuse=QUICK) for _ in range(2))
+    first, second = (model.sound(TEXT, seed=None, options=QUICK) for _ in range(2))
     assert not np.array_equal(first, second)
 
 
@@ -78,7 +78,7 @@ def test_it_ends_at_the_first_step_after_nobody_waits(kind: str, after: int, loa
         return asked[-1] == after
 
     with pytest.raises(GoneError):
-        model.sound(TEXT, seed=7, diffuse=QUICK | {"num_inference_steps": 9}, gone=gone)
+        model.sound(TEXT, seed=7, options=QUICK | {"num_inference_steps": 9}, gone=gone)
     assert list(range(after + 1)) == asked
 
 
@@ -94,7 +94,7 @@ def test_what_a_pipeline_refuses_is_the_callers_mistake(
     kind: str, asked: dict[str, float], field: str, loaded: Loaded
 ) -> None:
     with pytest.raises(InvalidInputError, match=f"{kind}Pipeline refuses it") as caught:
-        model_of(loaded(kind)).sound(TEXT, seed=7, diffuse=QUICK | asked)
+        model_of(loaded(kind)).sound(TEXT, seed=7, options=QUICK | asked)
     assert field == caught.value.field
 
 
@@ -111,7 +111,7 @@ def test_what_else_a_pipeline_stumbles_over_is_not(
     pipeline = loaded("StableAudio")
     monkeypatch.setattr(getattr(pipeline, part), way, stumble)
     with pytest.raises(ValueError, match=f"^{words}") as caught:
-        model_of(pipeline).sound(TEXT, seed=7, diffuse=QUICK)
+        model_of(pipeline).sound(TEXT, seed=7, options=QUICK)
     assert ValueError is caught.type
 
 
@@ -126,7 +126,7 @@ def test_what_a_pipeline_does_not_take_is_named(loaded: Loaded) -> None:
     parts = loaded("AudioLDM2").components
     model = model_of(_Plain(**parts))
     with pytest.raises(InvalidInputError, match="_Plain takes no negative_prompt") as caught:
-        model.sound(TEXT, seed=7, diffuse={"duration": 0.1, "negative_prompt": "rain"})
+        model.sound(TEXT, seed=7, options={"duration": 0.1, "negative_prompt": "rain"})
     assert "negative_prompt" == caught.value.field
 
 
@@ -143,7 +143,7 @@ def test_files_that_name_a_class_of_earlier_days_make_the_same_sounds(tmp_path: 
     published.language_model.load_state_dict(parts["language_model"].transformer.state_dict())
     older = model_of(diffusers.AudioLDM2Pipeline(**parts | {"language_model": published.language_model}))
     newer = model_of(loaded("AudioLDM2"))
-    wanted, found = (model.sound(TEXT, seed=7, diffuse=QUICK) for model in (newer, older))
+    wanted, found = (model.sound(TEXT, seed=7, options=QUICK) for model in (newer, older))
     np.testing.assert_array_equal(wanted, found)
 
 

@@ -160,7 +160,7 @@ def test_previews_are_decoded_in_every_dtype_and_nothing_is_left_of_that(tmp_pat
     before = pipeline.vae.dtype
     shown: list[Any] = []
     drawing = Drawing("a calm bell", preview_steps=1, tell=lambda step, steps, image: shown.append(image))
-    artist = DiffusionModel(folder, lambda _: pipeline, "cpu").artist("text-to-image")
+    artist = DiffusionModel(lambda _: pipeline, "cpu").artist("text-to-image")
     (drawn,) = artist.draw([drawing], Manner((("num_inference_steps", 2),)))
     assert [(32, 32), None] == [image and image.size for image in shown]
     assert (32, 32) == drawn.frames[0].size

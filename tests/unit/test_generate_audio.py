@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from standpipe.v1 import audio_pb2
 from standpipe_server.engine.watching import Watch
 from standpipe_server.errors import InvalidInputError, LimitExceededError
 from standpipe_server.interfaces import Call
+from standpipe_server.media_programs import SoundWay
 from standpipe_server.programs import Floats
 from standpipe_server.tasks.base import InputLimits
 from standpipe_server.tasks.generate_audio import GENERATE_AUDIO, GenerateAudioHead
@@ -32,9 +34,8 @@ class Maker:
     config: Any = None
     rate = 8000
 
-    def __init__(self, way: str) -> None:
-        self.writes = way == "writes"
-        self.diffuses = way == "diffuses"
+    def __init__(self, way: SoundWay) -> None:
+        self.way = way
         self.asked: dict[str, Any] = {}
 
     def tokens(self, text: str) -> int:
@@ -45,13 +46,11 @@ class Maker:
         text: str,
         *,
         seed: int | None,
-        generate: Mapping[str, Any] | None = None,
-        forward: Mapping[str, Any] | None = None,
-        attributes: Mapping[str, Any] | None = None,
-        diffuse: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
+        attributes: Mapping[str, Any] = MappingProxyType({}),
         gone: Callable[[], bool] = lambda: False,
     ) -> Floats:
-        self.asked = {"seed": seed, "generate": generate, "diffuse": diffuse, "gone": gone}
+        self.asked = {"seed": seed, "options": dict(options), "gone": gone}
         return np.zeros(800, np.float32)
 
 
@@ -60,7 +59,7 @@ def decoded(request: dict[str, Any], limits: InputLimits | None = None) -> Call:
     return GENERATE_AUDIO.decode(message, limits or InputLimits())[0]
 
 
-def asked(way: str, call: Call) -> dict[str, Any]:
+def asked(way: SoundWay, call: Call) -> dict[str, Any]:
     """What a model of that way is asked for."""
     model = Maker(way)
     GenerateAudioHead(model).answer(call)
@@ -70,19 +69,19 @@ def asked(way: str, call: Call) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("way", "request_", "expected"),
     [
-        ("writes", SEED, {"seed": 7, "generate": {}}),
-        ("at once", SEED, {"seed": 7, "generate": {}}),
-        ("diffuses", SEED, {"seed": 7, "diffuse": {}}),
+        ("writing", SEED, {"seed": 7, "options": {}}),
+        ("at once", SEED, {"seed": 7, "options": {}}),
+        ("diffusion", SEED, {"seed": 7, "options": {}}),
         (
-            "writes",
+            "writing",
             {"parameters": {"maxNewTokens": 9}, "guidanceScale": 2},
-            {"generate": {"max_new_tokens": 9, "guidance_scale": 2.0}},
+            {"options": {"max_new_tokens": 9, "guidance_scale": 2.0}},
         ),
         (
-            "diffuses",
+            "diffusion",
             {"negativePrompt": "", "numInferenceSteps": 250, "duration": 0.7, "guidanceScale": 2},
             {
-                "diffuse": {
+                "options": {
                     "negative_prompt": "",
                     "num_inference_steps": 250,
                     "duration": 0.7,
@@ -93,7 +92,7 @@ def asked(way: str, call: Call) -> dict[str, Any]:
     ],
 )
 def test_a_model_is_asked_for_what_it_takes(
-    way: str, request_: dict[str, Any], expected: dict[str, Any]
+    way: SoundWay, request_: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     assert expected == asked(way, decoded(request_))
 
@@ -103,7 +102,7 @@ def test_a_model_is_asked_for_what_it_takes(
     [
         *(
             (way, {name: value}, field)
-            for way in ("writes", "at once")
+            for way in ("writing", "at once")
             for name, value, field in (
                 ("negativePrompt", "rain", "negative_prompt"),
                 ("numInferenceSteps", 2, "num_inference_steps"),
@@ -111,22 +110,22 @@ def test_a_model_is_asked_for_what_it_takes(
             )
         ),
         ("at once", {"guidanceScale": 2}, "guidance_scale"),
-        *((way, {"parameters": {"topK": 5}}, "parameters.top_k") for way in ("at once", "diffuses")),
+        *((way, {"parameters": {"topK": 5}}, "parameters.top_k") for way in ("at once", "diffusion")),
     ],
 )
-def test_what_a_model_does_not_take_is_named(way: str, request_: dict[str, Any], field: str) -> None:
+def test_what_a_model_does_not_take_is_named(way: SoundWay, request_: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInputError, match="leave it out") as caught:
         asked(way, decoded(request_))
     assert field == caught.value.field
 
 
-@pytest.mark.parametrize("way", ["writes", "at once", "diffuses"])
-def test_each_is_warmed_up_with_little(way: str) -> None:
+@pytest.mark.parametrize("way", ["writing", "at once", "diffusion"])
+def test_each_is_warmed_up_with_little(way: SoundWay) -> None:
     warm_up = GENERATE_AUDIO.warm_up[0][0]
     little = {
-        "writes": {"generate": {"max_new_tokens": 8}},
-        "at once": {"generate": {"max_new_tokens": 8}},
-        "diffuses": {"diffuse": {"num_inference_steps": 2}},
+        "writing": {"options": {"max_new_tokens": 8}},
+        "at once": {"options": {}},
+        "diffusion": {"options": {"num_inference_steps": 2}},
     }
     assert little[way] == asked(way, warm_up)
 
@@ -145,7 +144,7 @@ def test_limits_hold(request_: dict[str, Any], field: str, limit: str) -> None:
 
 
 async def test_a_model_may_ask_whether_anybody_waits() -> None:
-    model, watch = Maker("diffuses"), Watch()
+    model, watch = Maker("diffusion"), Watch()
     (call,) = watch.over([decoded({})])
     GenerateAudioHead(model).answer(call)
     assert not model.asked["gone"]()

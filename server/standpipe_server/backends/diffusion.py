@@ -10,7 +10,6 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,14 +38,12 @@ class DiffusionModel:
     """The weights of a model, and its pipelines; see ``media_programs.DiffusionModel``.
 
     Args:
-        folder: Of its files.
         pipelines: For its tasks; they share weights.
         device: That they are on.
         loras: Names of the adapters that the weights hold.
     """
 
-    def __init__(self, folder: Path, pipelines: Pipelines, device: str, loras: Sequence[str] = ()) -> None:
-        self.folder = folder
+    def __init__(self, pipelines: Pipelines, device: str, loras: Sequence[str] = ()) -> None:
         self.pixels = _PIXELS[device.partition(":")[0]]
         self._pipelines = pipelines
         self._loras = tuple(loras)

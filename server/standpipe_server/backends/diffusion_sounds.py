@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import MethodType
+from types import MappingProxyType, MethodType
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from transformers import GenerationMixin
 
 from standpipe_server.backends.steps import Steps, generator
 from standpipe_server.errors import InvalidInputError, ModelLoadError
+from standpipe_server.media_programs import SoundWay
 from standpipe_server.programs import Floats
 
 _DURATION = "duration"
@@ -46,8 +47,7 @@ class DiffusionSoundModel:
             raise ModelLoadError(f"a {self._name} makes no sounds")
         self.folder = folder
         self.config = pipeline.config
-        self.writes = False
-        self.diffuses = True
+        self.way: SoundWay = "diffusion"
         self.rate = _rate(pipeline)
 
     def tokens(self, text: str) -> int:
@@ -60,16 +60,13 @@ class DiffusionSoundModel:
         text: str,
         *,
         seed: int | None,
-        generate: Mapping[str, Any] | None = None,
-        forward: Mapping[str, Any] | None = None,
-        attributes: Mapping[str, Any] | None = None,
-        diffuse: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
+        attributes: Mapping[str, Any] = MappingProxyType({}),
         gone: Callable[[], bool] = lambda: False,
     ) -> Floats:
-        asked = diffuse or {}
-        names = self._names(asked)
+        names = self._names(options)
         steps = Steps(gone)
-        arguments = {names[field]: value for field, value in asked.items()} | steps.arguments(self._takes)
+        arguments = {names[field]: value for field, value in options.items()} | steps.arguments(self._takes)
         try:
             found = self._pipeline(text, generator=generator(seed), output_type="np", **arguments)
         except ValueError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import transformers
 
 from standpipe_server.backends.sampling import drawing
 from standpipe_server.interfaces import Call, Outcome
-from standpipe_server.media_programs import SoundHead
+from standpipe_server.media_programs import SoundHead, SoundWay
 from standpipe_server.programs import Floats
 
 
@@ -37,8 +38,7 @@ class SoundModel:
         self._model = model
         self.folder = folder
         self.config = model.config
-        self.writes: bool = model.can_generate()
-        self.diffuses = False
+        self.way: SoundWay = "writing" if model.can_generate() else "at once"
         self.rate = int(self._pipeline.sampling_rate)
 
     def tokens(self, text: str) -> int:
@@ -50,17 +50,13 @@ class SoundModel:
         text: str,
         *,
         seed: int | None,
-        generate: Mapping[str, Any] | None = None,
-        forward: Mapping[str, Any] | None = None,
-        attributes: Mapping[str, Any] | None = None,
-        diffuse: Mapping[str, Any] | None = None,
+        options: Mapping[str, Any] = MappingProxyType({}),
+        attributes: Mapping[str, Any] = MappingProxyType({}),
         gone: Callable[[], bool] | None = None,
     ) -> Floats:
-        options: dict[str, Any] = {"forward_params": dict(forward or {})}
-        if self.writes:
-            options["generate_kwargs"] = dict(generate or {})
-        with drawing(True, seed), torch.inference_mode(), self._set(attributes or {}):
-            found = self._pipeline(text, **options)
+        arguments = "generate_kwargs" if self.way == "writing" else "forward_params"
+        with drawing(True, seed), torch.inference_mode(), self._set(attributes):
+            found = self._pipeline(text, **{arguments: dict(options)})
         return np.atleast_1d(np.asarray(found["audio"], np.float32).squeeze())
 
     @contextmanager

@@ -9,7 +9,7 @@ from standpipe_server.engine.batcher import Answer, merged
 from standpipe_server.interfaces import Output
 from standpipe_server.rpc.handling import Handling
 from standpipe_server.rpc.metadata import fill
-from standpipe_server.rpc.status import Context, abort
+from standpipe_server.rpc.status import Context
 from standpipe_server.tasks import LiveTask, Session
 
 
@@ -26,13 +26,6 @@ class LiveCalls:
         self._handling = handling
 
     async def answer(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        try:
-            await self._answer(requests, context)
-        except Exception as error:
-            await abort(context, error, rpc=self._task.rpc)
-            raise
-
-    async def _answer(self, requests: AsyncIterator[bytes], context: Context) -> None:
         handling = self._handling
         data = await handling.soon(anext(requests, b""), "came")
         first = await handling.parsed(self._task.request, data)

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from standpipe.v1 import models_pb2
 from standpipe_server.engine.registry import Model, ModelState, Registry
 from standpipe_server.rpc.handling import parse
-from standpipe_server.rpc.status import Context, abort
+from standpipe_server.rpc.status import Context
 from standpipe_server.tasks import TASKS
 
 _STATES = {
@@ -29,16 +29,11 @@ class ModelCalls:
     """
 
     def __init__(self, rpc: str, registry: Registry) -> None:
-        self._rpc = rpc
         self._registry = registry
         self._request, self._reply = MODEL_CALLS[rpc]
 
     async def answer(self, data: bytes, context: Context) -> bytes:
-        try:
-            return self._reply(parse(self._request, data), self._registry).SerializeToString()
-        except Exception as error:
-            await abort(context, error, rpc=self._rpc)
-            raise
+        return self._reply(parse(self._request, data), self._registry).SerializeToString()
 
 
 def _list_tasks(_: models_pb2.ListTasksRequest, registry: Registry) -> models_pb2.ListTasksResponse:

@@ -9,7 +9,7 @@ from standpipe_server.errors import check_limit
 from standpipe_server.interfaces import Output
 from standpipe_server.rpc.handling import Handling
 from standpipe_server.rpc.metadata import fill
-from standpipe_server.rpc.status import Context, abort
+from standpipe_server.rpc.status import Context
 from standpipe_server.tasks import PieceTask
 
 
@@ -26,13 +26,6 @@ class PieceCalls:
         self._handling = handling
 
     async def answer(self, data: bytes, context: Context) -> None:
-        try:
-            await self._answer(data, context)
-        except Exception as error:
-            await abort(context, error, rpc=self._task.rpc)
-            raise
-
-    async def _answer(self, data: bytes, context: Context) -> None:
         task, handling = self._task.task, self._handling
         request = await handling.parsed(self._task.request, data)
         model = handling.registry.find(task.model_task, request.model)

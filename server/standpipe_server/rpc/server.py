@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import grpc
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
@@ -26,6 +28,7 @@ from standpipe_server.rpc.handling import Handling
 from standpipe_server.rpc.live_calls import LiveCalls
 from standpipe_server.rpc.model_calls import MODEL_CALLS, ModelCalls
 from standpipe_server.rpc.piece_calls import PieceCalls
+from standpipe_server.rpc.status import Context, stated
 from standpipe_server.rpc.step_calls import StepCalls
 from standpipe_server.rpc.stream_calls import StreamCalls
 from standpipe_server.rpc.task_calls import TaskCalls
@@ -44,6 +47,13 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
     )
     for service in file.DESCRIPTOR.services_by_name.values()
 )
+_Answer: TypeAlias = Callable[[Any, Context], Awaitable[bytes | None]]
+# By whether requests are a stream, and whether responses are.
+_MAKERS: Mapping[tuple[bool, bool], Callable[..., Any]] = {
+    (False, False): grpc.unary_unary_rpc_method_handler,
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
 _LINGER = 0.5
 # They hold Python's lock while they parse: more of them would only wait for each other.
 _READERS = 2
@@ -89,8 +99,8 @@ class RpcServer:
         self._fetcher = Fetcher(limits.allowed_uris, max_bytes=limits.input.max_media_bytes)
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="requests")
         handling = Handling(registry, limits.input, limits.default_timeout, self._fetcher, self._readers)
-        for service in SERVICES:
-            self._server.add_generic_rpc_handlers([_handlers(service, handling)])
+        answers = _answers(handling)
+        self._server.add_generic_rpc_handlers([_handlers(service, answers) for service in SERVICES])
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         self._add_reflection()
@@ -157,25 +167,27 @@ class RpcServer:
         )
 
 
-def _handlers(service: ServiceDescriptor, handling: Handling) -> grpc.GenericRpcHandler:
+def _handlers(service: ServiceDescriptor, answers: Mapping[str, _Answer]) -> grpc.GenericRpcHandler:
     """A handler for each RPC of a service; bytes in and out, so that all errors are ours."""
     return grpc.method_handlers_generic_handler(
         service.full_name,
-        {method.name: _handler(method.full_name, handling) for method in service.methods},
+        {method.name: _handler(method, answers[method.full_name]) for method in service.methods},
     )
 
 
-def _handler(rpc: str, handling: Handling) -> grpc.RpcMethodHandler[bytes, bytes]:
-    if (task := next((task for task in TASKS if task.rpc == rpc), None)) is not None:
-        if task.steps is not None:
-            return grpc.unary_stream_rpc_method_handler(StepCalls(task, task.steps, handling).answer)
-        return grpc.unary_unary_rpc_method_handler(TaskCalls(task, handling).answer)
-    if (stream := next((task for task in STREAM_TASKS if task.rpc == rpc), None)) is not None:
-        return grpc.unary_stream_rpc_method_handler(StreamCalls(stream, handling).answer)
-    if (pieces := next((task for task in PIECE_TASKS if task.rpc == rpc), None)) is not None:
-        return grpc.unary_stream_rpc_method_handler(PieceCalls(pieces, handling).answer)
-    if (live := next((task for task in LIVE_TASKS if task.rpc == rpc), None)) is not None:
-        return grpc.stream_stream_rpc_method_handler(LiveCalls(live, handling).answer)
-    if rpc in MODEL_CALLS:
-        return grpc.unary_unary_rpc_method_handler(ModelCalls(rpc, handling.registry).answer)
-    raise LookupError(f"no task and no model call answers {rpc}")
+def _handler(method: MethodDescriptor, answer: _Answer) -> grpc.RpcMethodHandler[bytes, bytes]:
+    made = _MAKERS[method.client_streaming, method.server_streaming]
+    handler: grpc.RpcMethodHandler[bytes, bytes] = made(stated(method.full_name, answer))
+    return handler
+
+
+def _answers(handling: Handling) -> dict[str, _Answer]:
+    """What answers each RPC, by its full name."""
+    return {
+        **{task.rpc: TaskCalls(task, handling).answer for task in TASKS if not task.steps},
+        **{task.rpc: StepCalls(task, task.steps, handling).answer for task in TASKS if task.steps},
+        **{task.rpc: StreamCalls(task, handling).answer for task in STREAM_TASKS},
+        **{task.rpc: PieceCalls(task, handling).answer for task in PIECE_TASKS},
+        **{task.rpc: LiveCalls(task, handling).answer for task in LIVE_TASKS},
+        **{rpc: ModelCalls(rpc, handling.registry).answer for rpc in MODEL_CALLS},
+    }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -28,6 +29,9 @@ DOMAIN = "standpipe"
 REQUEST_ID = "x-request-id"
 _DETAILS = "grpc-status-details-bin"
 
+RequestT = TypeVar("RequestT")
+T = TypeVar("T")
+
 # The first class that fits decides, so a class stands before those it derives from.
 _CODES: tuple[tuple[type[ServingError], grpc.StatusCode], ...] = (
     (InvalidInputError, grpc.StatusCode.INVALID_ARGUMENT),
@@ -43,7 +47,27 @@ log = logging.getLogger(__name__)
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
-async def abort(context: Context, error: Exception, *, rpc: str) -> None:
+def stated(
+    rpc: str, answer: Callable[[RequestT, Context], Awaitable[T]]
+) -> Callable[[RequestT, Context], Awaitable[T]]:
+    """A handler whose errors end its calls with their statuses.
+
+    Args:
+        rpc: Its full name.
+        answer: What may raise anything.
+    """
+
+    async def answered(request: RequestT, context: Context) -> T:
+        try:
+            return await answer(request, context)
+        except Exception as error:
+            await _abort(context, error, rpc=rpc)
+            raise
+
+    return answered
+
+
+async def _abort(context: Context, error: Exception, *, rpc: str) -> None:
     """End a call with an error's status and details.
 
     Args:

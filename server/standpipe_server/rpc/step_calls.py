@@ -12,7 +12,7 @@ from standpipe_server.engine.registry import Served
 from standpipe_server.engine.watching import Watch
 from standpipe_server.interfaces import Call, Output
 from standpipe_server.rpc.handling import Handling
-from standpipe_server.rpc.status import Context, abort, failure
+from standpipe_server.rpc.status import Context, failure
 from standpipe_server.tasks import Task
 from standpipe_server.tasks.base import StepEncoder
 
@@ -32,13 +32,6 @@ class StepCalls:
         self._handling = handling
 
     async def answer(self, data: bytes, context: Context) -> None:
-        try:
-            await self._answer(data, context)
-        except Exception as error:
-            await abort(context, error, rpc=self._task.rpc)
-            raise
-
-    async def _answer(self, data: bytes, context: Context) -> None:
         task, handling = self._task, self._handling
         request = await handling.parsed(task.request, data)
         model = handling.registry.find(task.model_task, request.model)

@@ -7,7 +7,7 @@ from typing import Any
 from standpipe_server.errors import InvalidInputError, ModelFailedError, ServingError
 from standpipe_server.rpc.handling import Handling
 from standpipe_server.rpc.metadata import fill
-from standpipe_server.rpc.status import Context, abort
+from standpipe_server.rpc.status import Context
 from standpipe_server.tasks import StreamTask
 
 
@@ -24,13 +24,6 @@ class StreamCalls:
         self._handling = handling
 
     async def answer(self, data: bytes, context: Context) -> None:
-        try:
-            await self._answer(data, context)
-        except Exception as error:
-            await abort(context, error, rpc=self._task.rpc)
-            raise
-
-    async def _answer(self, data: bytes, context: Context) -> None:
         task = self._task
         request = await self._handling.parsed(task.request, data)
         model = self._handling.registry.find(task.task.model_task, request.model)

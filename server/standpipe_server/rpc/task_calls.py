@@ -5,7 +5,7 @@ from __future__ import annotations
 from standpipe_server.engine.batcher import CallFailedError
 from standpipe_server.engine.watching import Watch
 from standpipe_server.rpc.handling import Handling
-from standpipe_server.rpc.status import Context, abort, failure
+from standpipe_server.rpc.status import Context, failure
 from standpipe_server.tasks import Task
 
 
@@ -22,19 +22,12 @@ class TaskCalls:
         self._handling = handling
 
     async def answer(self, data: bytes, context: Context) -> bytes:
-        try:
-            return await self._answer(data, context.time_remaining())
-        except Exception as error:
-            await abort(context, error, rpc=self._task.rpc)
-            raise
-
-    async def _answer(self, data: bytes, remaining: float | None) -> bytes:
         task = self._task
         request = await self._handling.parsed(task.request, data)
         model = self._handling.registry.find(task.model_task, request.model, task.rather)
         served = model.ready()
         batcher = served.batcher_of_tokenizer() if task.model_task is None else served.batcher
-        timeout = await self._handling.complete(request, remaining)
+        timeout = await self._handling.complete(request, context.time_remaining())
         calls = await self._handling.decoded(task.decode, request)
         watch = Watch() if task.long else None
         try:

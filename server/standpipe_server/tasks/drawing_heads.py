@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import partial
+from typing import ClassVar
 
 from google.protobuf.message import Message
 from PIL import Image
@@ -112,7 +113,7 @@ class DrawingHead(ABC):
 
     def _drawing(self, call: Call, files: Files) -> tuple[Size | None, Drawing]:
         """A call's size, where it isn't the pipeline's own, and what is drawn."""
-        if call.watcher and call.watcher.gone:
+        if call.watcher.gone:
             raise GoneError("nobody waits any longer")
         sketch: Sketch = call.input
         check_inputs(sketch, self._artist, call.parameters)
@@ -126,7 +127,8 @@ class DrawingHead(ABC):
             image=opened,
             mask=files.mask(sketch.mask, size),
             preview_steps=sketch.preview_steps,
-            **_waiting(call),
+            tell=partial(_tell, call),
+            gone=lambda: call.watcher.gone,
         )
         return size, drawing
 
@@ -267,16 +269,9 @@ def _fault(error: Exception, manner: Manner, artist: Artist) -> Exception:
     return InvalidInputError(str(error), "parameters.width" if sides else "parameters")
 
 
-def _waiting(call: Call) -> dict[str, Callable[..., Any]]:
-    """How whoever waits for a call is told, and asked."""
-    watcher = call.watcher
-    if watcher is None:
-        return {}
-
-    def tell(number: int, count: int, preview: Any) -> None:
-        watcher.tell(Step(number, count, b"" if preview is None else _shown(preview, call.input.format)))
-
-    return {"tell": tell, "gone": lambda: watcher.gone}
+def _tell(call: Call, number: int, count: int, preview: Image.Image | None) -> None:
+    """Tell whoever waits for a call how far it is."""
+    call.watcher.tell(Step(number, count, b"" if preview is None else _shown(preview, call.input.format)))
 
 
 def _shown(preview: Image.Image, form: str) -> bytes:

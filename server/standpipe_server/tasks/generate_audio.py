@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from standpipe.v1 import audio_pb2
 from standpipe_server.errors import InvalidInputError, check_limit
-from standpipe_server.interfaces import Call, Output, Watcher
+from standpipe_server.interfaces import Call, Output
 from standpipe_server.kinds import SOUND_MAKER
 from standpipe_server.media.audio import AudioFormat
-from standpipe_server.media_programs import SoundModel
+from standpipe_server.media_programs import SoundModel, SoundWay
 from standpipe_server.tasks.audios import FORMATS, to_message
 from standpipe_server.tasks.base import (
     InputLimits,
@@ -28,6 +28,16 @@ from standpipe_server.tasks.writing import options
 
 _GUIDANCE = (1.0, 20.0)
 _LONGEST = 60.0
+# What parameters have for models, and where requests have it.
+_PREFIXES = {"options": "parameters.", "diffusion": "", "guidance": ""}
+# What models that make sounds in a way don't take, and why.
+_AT_ONCE = "the model makes a sound at once"
+_OTHERS = "only diffusion models have it"
+_REFUSED: Mapping[SoundWay, Mapping[str, str]] = {
+    "writing": {"diffusion": _OTHERS},
+    "at once": {"diffusion": _OTHERS, "options": _AT_ONCE, "guidance": _AT_ONCE},
+    "diffusion": {"options": "a diffusion model writes no tokens"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +69,19 @@ class GenerateAudioHead:
 
     def answer(self, call: Call) -> Output:
         asked: GenerateAudioParameters = call.parameters
+        refused = _REFUSED[self._model.way]
         if not asked.brief:
-            self._check(asked)
+            for name, why in refused.items():
+                _refuse(why, getattr(asked, name), _PREFIXES[name])
         tokens = self._model.tokens(call.input)
         check_limit(tokens, call.field, "speech_tokens", MOST_TOKENS, "tokens of one description")
-        samples = self._model.sound(call.input, seed=asked.seed, **self._arguments(asked, call.watcher))
+        options = {
+            field: value for name in _PREFIXES if name not in refused for field, value in getattr(asked, name)
+        }
+        samples = self._model.sound(
+            call.input, seed=asked.seed, options=options, gone=lambda: call.watcher.gone
+        )
         return Output(to_message(samples, self._model.rate, asked.format), tokens)
-
-    def _check(self, asked: GenerateAudioParameters) -> None:
-        """Refuse what the model doesn't take."""
-        if self._model.diffuses:
-            _refuse("a diffusion model writes no tokens", asked.options, "parameters.")
-            return
-        _refuse("only diffusion models have it", asked.diffusion)
-        if not self._model.writes:
-            _refuse("the model makes a sound at once", asked.options, "parameters.")
-            _refuse("the model makes a sound at once", asked.guidance)
-
-    def _arguments(self, asked: GenerateAudioParameters, watcher: Watcher | None) -> dict[str, Any]:
-        if not self._model.diffuses:
-            return {"generate": dict((*asked.options, *asked.guidance))}
-        waits = {} if watcher is None else {"gone": lambda: watcher.gone}
-        return {"diffuse": dict((*asked.diffusion, *asked.guidance)), **waits}
 
 
 def _refuse(why: str, given: Sequence[tuple[str, Any]], prefix: str = "") -> None:

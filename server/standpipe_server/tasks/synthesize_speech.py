@@ -71,10 +71,10 @@ class SpeechHead:
 
     def _spoken(self, text: str, asked: SpeechParameters) -> Any:
         return self._model.sound(
-            text, seed=asked.seed, forward=self._forward(asked), attributes=self._attributes(asked)
+            text, seed=asked.seed, options=self._options(asked), attributes=self._attributes(asked)
         )
 
-    def _forward(self, asked: SpeechParameters) -> dict[str, Any]:
+    def _options(self, asked: SpeechParameters) -> dict[str, Any]:
         voices = getattr(self._model.config, "num_speakers", 1)
         if asked.speaker is None:
             return {}

@@ -117,7 +117,7 @@ def _diffusion(spec: ModelSpec, source: Source, program: Program, folder: Path) 
     # Imported here: other models don't need diffusers.
     from standpipe_server.backends.openvino.diffusion import pipelines
 
-    model = DiffusionModel(source.folder, pipelines(folder, properties_of(spec)), spec.device)
+    model = DiffusionModel(pipelines(folder, properties_of(spec)), spec.device)
     return drawing(spec, source, program, model)
 
 

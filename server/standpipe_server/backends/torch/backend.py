@@ -148,7 +148,7 @@ def _diffusion(spec: ModelSpec, source: Source, program: Program, pipeline: Any)
     from standpipe_server.backends.torch.diffusion import pipeline_for
 
     loras = [name for name, _ in spec.lora]
-    model = DiffusionModel(source.folder, partial(pipeline_for, pipeline), spec.device, loras)
+    model = DiffusionModel(partial(pipeline_for, pipeline), spec.device, loras)
     return drawing(spec, source, program, model)
 
 
