@@ -172,9 +172,10 @@ async def test_when_the_engine_dies_nobody_waits_for_it(
     def die(_: object) -> Any:
         raise ZeroDivisionError("the engine died")
 
-    gate = own._engine._pipeline = Gate(own._engine._pipeline, allowed=5)
+    gate = own._engine._pipeline = Gate(own._engine._pipeline, allowed=0)
     asked = [call(prompt, max_new_tokens=100) for prompt in PROMPTS[:4]]
-    reading = asyncio.ensure_future(side_by_side(own, asked))
+    reading = await begun(own, asked)
+    gate.allowed.release(5)
     await until(lambda: gate.steps == 5)
     monkeypatch.setattr(own._engine, "_read", die)
     gate.allowed.release(100)
