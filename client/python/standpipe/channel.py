@@ -1,4 +1,4 @@
-"""How every client of Standpipe connects: retries, balancing, message sizes."""
+"""How every client of Standpipe connects: retries, balancing, health, message sizes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ def channel_options(*, retry: bool = True) -> list[tuple[str, str | int]]:
     """Options of a channel.
 
     Args:
-        retry: Retry UNAVAILABLE with growing pauses, as ``service_config.json`` says.
+        retry: Retry UNAVAILABLE with growing pauses, and pass by servers that say that they are going down,
+            as ``service_config.json`` says. Without, each refusal is heard in its server's own words.
     """
     config = json.loads(files("standpipe").joinpath("service_config.json").read_text(encoding="utf-8"))
     if not retry:
-        del config["methodConfig"]
+        del config["methodConfig"], config["healthCheckConfig"]
     return [
         ("grpc.service_config", json.dumps(config)),
         ("grpc.enable_retries", int(retry)),

@@ -15,6 +15,7 @@ class CallError(Exception):
         code: The gRPC status.
         message: For people.
         reason: For programs, from ErrorInfo: "LIMIT_EXCEEDED", "QUEUE_FULL"; empty where no server answered.
+        domain: Who gave the reason: "standpipe", or what stands between.
         metadata: What the reason is about, such as the model's name and the request id.
         fields: What is wrong with which field of the request, by its path: ``{"texts[3]": "…"}``.
         retry_after: Seconds after which a retry is worth while; None where none is.
@@ -25,6 +26,7 @@ class CallError(Exception):
         self.code: grpc.StatusCode = error.code()
         self.message: str = error.details() or ""
         self.reason = ""
+        self.domain = ""
         self.metadata: dict[str, str] = {}
         self.fields: dict[str, str] = {}
         self.retry_after: float | None = None
@@ -41,6 +43,7 @@ class CallError(Exception):
         for detail in status.details:
             if detail.Unpack(info):
                 self.reason = info.reason
+                self.domain = info.domain
                 self.metadata = dict(info.metadata)
             elif detail.Unpack(bad):
                 self.fields = {violation.field: violation.description for violation in bad.field_violations}
