@@ -1,0 +1,31 @@
+"""The table: each case, in each language."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from conformance.cases import Case, cases
+from conformance.conftest import Reports
+from conformance.judging import faults
+from conformance.languages import LANGUAGES, Language, required, wanted
+from standpipe import contract
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "language", [one for one in LANGUAGES if wanted(one)], ids=lambda language: language.name
+)
+def test_a_case_is_as_it_should_be(language: Language, case: Case, reports: Reports) -> None:
+    if why := language.missing():
+        (pytest.fail if required(language) else pytest.skip)(f"{language.name}: {why}")
+    if not language.takes(case):
+        pytest.skip(f"{language.name} has no such calls")
+    if case.needs and shutil.which(case.needs) is None:
+        pytest.skip(f"{case.needs} isn't on the path")
+    assert [] == faults(case, reports(language)[case.name])
+
+
+def test_every_rpc_stands_in_the_table() -> None:
+    assert set(contract.methods()) == {case.rpc for case in cases()}
