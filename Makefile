@@ -7,7 +7,9 @@ MICRO := $(BIN)/pytest bench/micro -q --benchmark-columns=min,median,iqr,ops --b
 	--benchmark-sort=name --benchmark-name=short --benchmark-storage=bench-results/micro
 PROTOS := $(wildcard protos/standpipe/v1/*.proto)
 
-.PHONY: demo serve test test-units test-servers bench bench-baseline lint protos
+LANGUAGES := typescript web go java cpp ruby
+
+.PHONY: demo serve test test-units test-servers clients conformance bench bench-baseline lint breaking protos
 
 demo: .venv/demo.stamp ## a server, every RPC once, a short benchmark
 	$(BIN)/standpipe-bench demo
@@ -26,6 +28,17 @@ test-units:
 
 test-servers:
 	$(BIN)/pytest --ignore tests/unit --ignore tests/backends
+
+clients: $(LANGUAGES:%=client-%) ## typed clients in every language whose tools are here
+
+client-%: .venv/conformance.stamp
+	@missing="$$($(MAKE) --silent --no-print-directory -C client/$* missing)"; \
+	if [ -n "$$missing" ]; then echo "client/$* skipped: $$missing"; \
+	else $(MAKE) --no-print-directory -C client/$* BIN=$(abspath $(BIN)); fi
+
+conformance: clients ## one table of cases for all of them, against the real server
+	$(BIN)/standpipe demo-models
+	STANDPIPE_CONFORMANCE=all $(BIN)/pytest tests/conformance
 
 bench: .venv/dev.stamp ## timings: micro-benchmarks, the bench itself, what serving costs and gains
 	$(BIN)/standpipe demo-models
@@ -48,6 +61,10 @@ lint: .venv/dev.stamp ## style, types, walls, protos
 	$(BIN)/buf format --diff --exit-code protos
 	$(call generate,build/protos)
 	diff --recursive --exclude=__pycache__ build/protos/standpipe/v1 client/python/standpipe/v1 # stale: make protos
+
+AGAINST ?= .git\#branch=main,subdir=protos
+breaking: .venv/dev.stamp ## whether the protos still fit those who were built with an older commit's
+	$(BIN)/buf breaking protos --against '$(AGAINST)'
 
 protos: .venv/dev.stamp ## Python messages and stubs from the protos
 	$(BIN)/buf format --write protos

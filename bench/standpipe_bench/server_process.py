@@ -30,7 +30,11 @@ class ServerProcess:
 
 @contextmanager
 def server_process(
-    options: Sequence[str] = (), *, timeout: float = 600.0, environment: Mapping[str, str] | None = None
+    options: Sequence[str] = (),
+    *,
+    timeout: float = 600.0,
+    environment: Mapping[str, str] | None = None,
+    program: Sequence[str] = ("-m", "standpipe_server"),
 ) -> Iterator[ServerProcess]:
     """Start ``standpipe serve`` on a free port, and stop it at the end.
 
@@ -38,6 +42,7 @@ def server_process(
         options: Of ``standpipe serve``.
         timeout: Seconds until it must be ready; fetching and exporting included.
         environment: Variables that it has beside those of this process.
+        program: What Python runs.
 
     Yields:
         The server, once its models are ready.
@@ -45,7 +50,7 @@ def server_process(
     Raises:
         RuntimeError: It ended, or wasn't ready in time.
     """
-    command = [sys.executable, "-m", "standpipe_server", "serve", "--address", "127.0.0.1:0", *options]
+    command = [sys.executable, *program, "serve", "--address", "127.0.0.1:0", *options]
     variables = {**os.environ, **(environment or {})}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables)  # noqa: S603
     lines: Queue[str] = Queue()

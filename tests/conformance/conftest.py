@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from conformance.cases import cases
+from conformance.envoy import envoy
 from conformance.languages import LANGUAGES, Language, wanted
 from servers import Starting
 from standpipe import Client
@@ -25,6 +26,7 @@ MAX_TOKENS = 32_768
 HELD = 1000.0
 """Seconds that the narrow server's queue stays full; nobody waits for it."""
 
+Proxied = Callable[[str], str]
 Reports = Callable[[Language], Mapping[str, Mapping[str, Any]]]
 
 _MARKS = {"passed": "[green]✓[/]", "failed": "[red bold]✗[/]", "skipped": "[dim]–[/]"}
@@ -61,29 +63,34 @@ def targets(default_server: ServerProcess, narrow_server: ServerProcess) -> Mapp
 
 
 @pytest.fixture(scope="session")
-def reports(targets: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reports]:
-    """What a language's runner reported of all cases; it is run once."""
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+    """The address of an Envoy before a server."""
     with ExitStack() as proxies:
-        proxied = cache(
-            lambda: {name: _proxied(proxies, target, tmp_path_factory) for name, target in targets.items()}
-        )
 
         @cache
-        def report(language: Language) -> Mapping[str, Mapping[str, Any]]:
-            found: dict[str, Mapping[str, Any]] = {}
-            for server, target in (proxied() if language.proxied else targets).items():
-                its = [case for case in cases() if case.server == server and language.takes(case)]
-                found |= language.run(target, its, tmp_path_factory.mktemp(language.name))
-            return found
+        def start(target: str) -> str:
+            folder = tmp_path_factory.mktemp("envoy")
+            return proxies.enter_context(envoy([target], folder=folder))
 
-        yield report
+        yield start
 
 
-def _proxied(proxies: ExitStack, target: str, folders: pytest.TempPathFactory) -> str:
-    # Envoy is a large program that only languages which call through it need.
-    from conformance.envoy import envoy
+@pytest.fixture(scope="session")
+def reports(
+    targets: Mapping[str, str], proxied: Proxied, tmp_path_factory: pytest.TempPathFactory
+) -> Reports:
+    """What a language's runner reported of all cases; it is run once."""
 
-    return proxies.enter_context(envoy([target], retries=True, folder=folders.mktemp("envoy")))
+    @cache
+    def report(language: Language) -> Mapping[str, Mapping[str, Any]]:
+        found: dict[str, Mapping[str, Any]] = {}
+        for server, target in targets.items():
+            its = [case for case in cases() if case.server == server and language.takes(case)]
+            address = proxied(target) if language.proxied else target
+            found |= language.run(address, its, tmp_path_factory.mktemp(language.name))
+        return found
+
+    return report
 
 
 @pytest.hookimpl(wrapper=True)

@@ -123,6 +123,14 @@ REFUSED: dict[str, tuple[Message, grpc.StatusCode, str, list[str]]] = {
         "INVALID_INPUT",
         ["constraint.choices.texts"],
     ),
+    "a choice with a NUL": (
+        GenerateText(
+            prompts=["a"], constraint=Constraint(choices=generation_pb2.Choices(texts=["a", "b\0"]))
+        ),
+        Code.INVALID_ARGUMENT,
+        "INVALID_INPUT",
+        ["constraint.choices.texts[1]"],
+    ),
     "a model that doesn't write": (
         StreamChat(model="bert", messages=HELLO),
         Code.NOT_FOUND,

@@ -130,10 +130,17 @@ def _constraint(message: generation_pb2.Constraint, limits: InputLimits) -> Cons
         return Constraint("choices", choices=_choices(message.choices, limits))
     text: str = getattr(message, form)
     field = f"constraint.{form}"
-    check_text(text, field, limits)
-    if not text:
-        raise InvalidInputError(f"{form} is empty", field)
+    _check_form(text, field, form, limits)
     return Constraint(form, text)
+
+
+def _check_form(text: str, field: str, what: str, limits: InputLimits) -> None:
+    if not text:
+        raise InvalidInputError(f"{what} is empty", field)
+    check_text(text, field, limits)
+    if "\0" in text:
+        # openvino-genai's grammars end there: the text would be cut without a word.
+        raise InvalidInputError(f"{what} holds the character U+0000, which a form can't have", field)
 
 
 def _choices(message: generation_pb2.Choices, limits: InputLimits) -> tuple[str, ...]:
@@ -142,9 +149,7 @@ def _choices(message: generation_pb2.Choices, limits: InputLimits) -> tuple[str,
         raise InvalidInputError("there is nothing to choose from", field)
     check_limit(len(message.texts), field, "max_labels", limits.max_labels, "choices")
     for index, text in enumerate(message.texts):
-        if not text:
-            raise InvalidInputError("the choice is empty", f"{field}[{index}]")
-        check_text(text, f"{field}[{index}]", limits)
+        _check_form(text, f"{field}[{index}]", "the choice", limits)
     return tuple(message.texts)
 
 

@@ -59,7 +59,9 @@ Global___FinishReason: _TypeAlias = FinishReason  # noqa: Y015
 
 @_typing.final
 class Constraint(_message.Message):
-    """A form that all of what is written must have; the model can write nothing else."""
+    """A form that all of what is written must have; the model can write nothing else. It can't hold the
+    character U+0000.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
