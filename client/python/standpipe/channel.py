@@ -3,10 +3,47 @@
 from __future__ import annotations
 
 import json
+import socket
+from collections.abc import Sequence
 from importlib.resources import files
 
 MAX_MESSAGE_BYTES = 64 << 20
 """Largest message that a client takes or sends; as large as a server takes unless configured."""
+
+_FAMILIES = {socket.AF_INET: "ipv4:", socket.AF_INET6: "ipv6:"}
+
+
+def target(address: str | Sequence[str]) -> str:
+    """What gRPC connects to: any target of its own, or several ``host:port`` that calls are spread over.
+
+    Names among several are looked up here, once. A single name, which may have several addresses, is looked
+    up by gRPC, and again when servers go away; with TLS only that can be checked against a certificate.
+
+    Raises:
+        ValueError: No address, one that isn't ``host:port``, or none of one family (IPv4, IPv6) for each.
+        OSError: A name among several that nobody knows.
+    """
+    if isinstance(address, str):
+        return address
+    if len(address) == 1:
+        return address[0]
+    found = [_looked_up(one) for one in address]
+    for family, scheme in _FAMILIES.items():
+        if found and all(family in one for one in found):
+            return scheme + ",".join(place for one in found for place in one[family])
+    raise ValueError(f"no address, or no family (IPv4, IPv6) that each has: {', '.join(address)}")
+
+
+def _looked_up(address: str) -> dict[int, list[str]]:
+    """Its places by family, as gRPC writes them."""
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port):
+        raise ValueError(f"{address!r} isn't host:port")
+    places: dict[int, list[str]] = {}
+    for family, _, _, _, place in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM):
+        number = f"[{place[0]}]" if family == socket.AF_INET6 else str(place[0])
+        places.setdefault(family, []).append(f"{number}:{place[1]}")
+    return places
 
 
 def channel_options(*, retry: bool = True) -> list[tuple[str, str | int]]:

@@ -21,7 +21,7 @@ class AsyncClient(
     """Calls a Standpipe server from asyncio; the twin of Client, whose docstrings hold here.
 
     Args:
-        address: ``host:port``, or any gRPC target.
+        address: ``host:port``, a list of them that calls are spread over, or any gRPC target.
         timeout: Seconds that a call may take unless it says otherwise.
         credentials: For TLS; None for plain text.
         retry: Retry calls that met UNAVAILABLE.

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from standpipe.calls import Rpc, StreamRpc
-from standpipe.channel import channel_options
+from standpipe.channel import channel_options, target
 from standpipe.errors import CallError
 from standpipe.sending import AsyncSending
 from standpipe.streams import AsyncMessageStream, AsyncResultStream, AsyncStream
@@ -35,7 +35,7 @@ class AsyncConnection:
 
     def __init__(
         self,
-        address: str = "127.0.0.1:50051",
+        address: str | Sequence[str] = "127.0.0.1:50051",
         *,
         timeout: float = 60.0,
         credentials: grpc.ChannelCredentials | None = None,
@@ -44,9 +44,9 @@ class AsyncConnection:
     ) -> None:
         options = channel_options(retry=retry)
         self.channel = (
-            grpc.aio.insecure_channel(address, options)
+            grpc.aio.insecure_channel(target(address), options)
             if credentials is None
-            else grpc.aio.secure_channel(address, credentials, options)
+            else grpc.aio.secure_channel(target(address), credentials, options)
         )
         self._timeout = timeout
         self._metadata = tuple(metadata)

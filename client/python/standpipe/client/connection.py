@@ -9,7 +9,7 @@ import grpc
 from google.protobuf.message import Message
 
 from standpipe.calls import Rpc, StreamRpc
-from standpipe.channel import channel_options
+from standpipe.channel import channel_options, target
 from standpipe.errors import CallError
 from standpipe.sending import Sending
 from standpipe.streams import MessageStream, ResultStream, Stream
@@ -34,7 +34,7 @@ class Connection:
 
     def __init__(
         self,
-        address: str = "127.0.0.1:50051",
+        address: str | Sequence[str] = "127.0.0.1:50051",
         *,
         timeout: float = 60.0,
         credentials: grpc.ChannelCredentials | None = None,
@@ -43,9 +43,9 @@ class Connection:
     ) -> None:
         options = channel_options(retry=retry)
         self.channel = (
-            grpc.insecure_channel(address, options)
+            grpc.insecure_channel(target(address), options)
             if credentials is None
-            else grpc.secure_channel(address, credentials, options)
+            else grpc.secure_channel(target(address), credentials, options)
         )
         self._timeout = timeout
         self._metadata = tuple(metadata)
