@@ -80,7 +80,7 @@ def test_an_example_makes_its_calls(example: list[str], default_server: ServerPr
 def test_an_example_survives_one_of_two_servers(
     example: list[str], default_server: ServerProcess, speech: Path
 ) -> None:
-    """Whichever of the two goes: each is cut once, by the first call that reaches it after the first answer."""
+    """Whichever of the two goes: each is cut once, by the first call to reach it after the first answer."""
     for doomed in (0, 1):
         with ExitStack() as stack:
             ways = [stack.enter_context(relay(default_server.address)) for _ in range(2)]

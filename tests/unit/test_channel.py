@@ -37,7 +37,7 @@ def test_a_name_among_several_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("addresses", [[], ["127.0.0.1:1", "pipes"], ["127.0.0.1:1", "[::1]:1"]])
 def test_what_cannot_be_one_target_is_refused(addresses: list[str]) -> None:
-    with pytest.raises(ValueError, match="host:port|no family"):
+    with pytest.raises(ValueError, match=r"host:port|no family"):
         Client(addresses)
 
 

@@ -42,7 +42,7 @@ def _looked_up(address: str) -> dict[int, list[str]]:
     places: dict[int, list[str]] = {}
     for family, _, _, _, place in socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM):
         number = f"[{place[0]}]" if family == socket.AF_INET6 else str(place[0])
-        places.setdefault(family, []).append(f"{number}:{place[1]}")
+        places.setdefault(family, []).append(f"{number}:{port}")
     return places
 
 
