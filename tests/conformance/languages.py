@@ -52,7 +52,7 @@ class Language:
             return ""
         folder = CLIENTS / self.name
         said = subprocess.run(
-            ["make", "--silent", "missing"],
+            ["make", "--silent", "missing", f"BIN={Path(sys.executable).parent}"],
             cwd=folder,
             capture_output=True,
             text=True,
@@ -80,7 +80,7 @@ class Language:
         ended = subprocess.run(
             [*self.command, target, str(file)], capture_output=True, timeout=SECONDS, check=False
         )
-        lines = [json.loads(line) for line in ended.stdout.decode("utf-8", "surrogatepass").splitlines()]
+        lines = [json.loads(line) for line in ended.stdout.splitlines()]
         reported = {line["name"]: line for line in lines}
         said = f"the runner ended with {ended.returncode}: {ended.stderr.decode(errors='replace')[-2000:]}"
         silent = {"status": "RUNNER_FAILED", "messages": [], "error": {"message": said}}

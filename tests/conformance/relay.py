@@ -17,6 +17,10 @@ class Relay:
 
     Args:
         server: ``host:port`` of the server.
+
+    Attributes:
+        address: Where it listens.
+        hiccups: How often connections were reset in between.
     """
 
     def __init__(self, server: str) -> None:
@@ -26,6 +30,8 @@ class Relay:
         self._ends: list[socket.socket] = []
         self._lock = Lock()
         self._doomed = Event()
+        self._patience = float("inf")
+        self.hiccups = 0
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         Thread(target=self._accept, daemon=True).start()
 
@@ -33,12 +39,19 @@ class Relay:
         """Be cut at the next byte that a client sends."""
         self._doomed.set()
 
+    def hiccup(self, after: int) -> None:
+        """Reset the connections once a client has sent so many bytes more; the next ones last."""
+        self._patience = after
+
     def cut(self) -> None:
         """Reset all connections, and take no new ones."""
         # A thread that waits in accept holds the port open till it is told.
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        self._reset()
+
+    def _reset(self) -> None:
         with self._lock:
             for end in self._ends:
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -63,8 +76,20 @@ class Relay:
                 if from_client and self._doomed.is_set():
                     self.cut()
                     return
+                if from_client and self._tired(len(data)):
+                    self._reset()
+                    return
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
+
+    def _tired(self, sent: int) -> bool:
+        """Whether that was too much; it is so once."""
+        self._patience -= sent
+        tired = self._patience < 0
+        if tired:
+            self._patience = float("inf")
+            self.hiccups += 1
+        return tired
 
 
 @contextmanager

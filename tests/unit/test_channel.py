@@ -41,7 +41,11 @@ def test_what_cannot_be_one_target_is_refused(addresses: list[str]) -> None:
         Client(addresses)
 
 
-def test_a_client_that_does_not_retry_hears_each_server_itself() -> None:
-    config = json.loads(str(dict(channel_options())["grpc.service_config"]))
-    alone = json.loads(str(dict(channel_options(retry=False))["grpc.service_config"]))
-    assert config.keys() - alone.keys() == {"methodConfig", "healthCheckConfig"}
+def test_health_counts_where_there_is_a_choice() -> None:
+    def config(**options: bool) -> dict[str, object]:
+        found: dict[str, object] = json.loads(str(dict(channel_options(**options))["grpc.service_config"]))
+        return found
+
+    assert {"methodConfig", "loadBalancingConfig", "healthCheckConfig"} == config(choice=True).keys()
+    assert {"methodConfig", "loadBalancingConfig"} == config().keys()
+    assert {"loadBalancingConfig"} == config(retry=False).keys()

@@ -46,19 +46,24 @@ def _looked_up(address: str) -> dict[int, list[str]]:
     return places
 
 
-def channel_options(*, retry: bool = True) -> list[tuple[str, str | int]]:
+def channel_options(*, retry: bool = True, choice: bool = False) -> list[tuple[str, str | int]]:
     """Options of a channel.
 
     Args:
-        retry: Retry UNAVAILABLE with growing pauses, and pass by servers that say that they are going down,
-            as ``service_config.json`` says. Without, each refusal is heard in its server's own words.
+        retry: Retry UNAVAILABLE with growing pauses, as ``service_config.json`` says.
+        choice: Pass by servers that don't say that they are ready. Where there is one only, its own words,
+            such as which model still loads, tell more than gRPC's that it isn't ready.
     """
     config = json.loads(files("standpipe").joinpath("service_config.json").read_text(encoding="utf-8"))
     if not retry:
-        del config["methodConfig"], config["healthCheckConfig"]
+        del config["methodConfig"]
+    if not choice:
+        del config["healthCheckConfig"]
     return [
         ("grpc.service_config", json.dumps(config)),
         ("grpc.enable_retries", int(retry)),
+        # What a request may hold that is sent again: gRPC's own 256 KiB is less than a picture.
+        ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ]

@@ -54,7 +54,6 @@ _MAKERS: Mapping[tuple[bool, bool], Callable[..., Any]] = {
     (False, True): grpc.unary_stream_rpc_method_handler,
     (True, True): grpc.stream_stream_rpc_method_handler,
 }
-_MODEL_SERVICE = models_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name
 _LINGER = 0.5
 # They hold Python's lock while they parse: more of them would only wait for each other.
 _READERS = 2
@@ -108,9 +107,8 @@ class RpcServer:
         self.port = self._server.add_insecure_port(address)
 
     async def start(self) -> None:
-        """Listen; health is NOT_SERVING until ``serving``, but for ModelService, which answers already."""
+        """Listen; health is NOT_SERVING until ``serving``."""
         await self._set_health(serving=False)
-        await self._health.set(_MODEL_SERVICE, health_pb2.HealthCheckResponse.SERVING)
         await self._server.start()
 
     async def serving(self) -> None:

@@ -42,7 +42,7 @@ class AsyncConnection:
         retry: bool = True,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
-        options = channel_options(retry=retry)
+        options = channel_options(retry=retry, choice=not isinstance(address, str))
         self.channel = (
             grpc.aio.insecure_channel(target(address), options)
             if credentials is None

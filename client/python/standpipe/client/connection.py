@@ -41,7 +41,7 @@ class Connection:
         retry: bool = True,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
-        options = channel_options(retry=retry)
+        options = channel_options(retry=retry, choice=not isinstance(address, str))
         self.channel = (
             grpc.insecure_channel(target(address), options)
             if credentials is None
