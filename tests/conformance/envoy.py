@@ -34,7 +34,8 @@ def envoy(addresses: Sequence[str], *, retries: bool = True, folder: Path) -> It
 
     Args:
         addresses: ``host:port`` of the servers, all of them running.
-        retries: As deployed. Without, each failure of a server reaches the caller.
+        retries: As deployed. Without, what a server has had isn't given to another one: only calls that
+            reached none are.
         folder: An empty one, for its files; ``envoy.log`` tells what went wrong.
 
     Yields:
@@ -76,7 +77,7 @@ def _configured(addresses: Sequence[str], *, retries: bool) -> dict[str, Any]:
         [connections] = listener["filter_chains"][0]["filters"]
         [host] = connections["typed_config"]["route_config"]["virtual_hosts"]
         for route in host["routes"]:
-            del route["route"]["retry_policy"]
+            route["route"]["retry_policy"]["retry_on"] = "connect-failure,refused-stream"
     return config
 
 

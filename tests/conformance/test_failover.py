@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
 
 from conformance.envoy import envoy
 from conformance.languages import WANTED
 from servers import Starting
 from standpipe import CallError, Client
+from standpipe.v1 import text_pb2
 from standpipe_bench.server_process import ServerProcess
 
 CALLERS = 16
-TEXTS = ["the quick brown fox " * 12] * 16
+REQUEST = text_pb2.EmbedTextRequest(texts=["the quick brown fox " * 12] * 16)
 
 pytestmark = pytest.mark.skipif(WANTED not in os.environ, reason=f"{WANTED} isn't set: make conformance")
 
@@ -28,18 +30,19 @@ class Load:
     """Callers that call again as soon as they were answered.
 
     Args:
-        address: Of what they call.
-        retry: Whether their clients retry.
+        address: Of what they call. Their clients don't retry.
 
     Attributes:
-        statuses: How often calls ended how.
+        answered: By which model, and how often.
+        lost: When a call began that failed, and its status.
     """
 
-    def __init__(self, address: str, *, retry: bool) -> None:
-        self._address, self._retry = address, retry
+    def __init__(self, address: str) -> None:
+        self._address = address
         self._ended = threading.Event()
         self._lock = threading.Lock()
-        self.statuses: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
+        self.lost: list[tuple[float, grpc.StatusCode]] = []
         self._threads = [threading.Thread(target=self._call) for _ in range(CALLERS)]
 
     def __enter__(self) -> Load:
@@ -54,57 +57,59 @@ class Load:
 
     def until_answered(self, more: int) -> None:
         """Wait until so many more calls have been answered."""
-        wanted, give_up = self.statuses["OK"] + more, time.monotonic() + 60
-        while self.statuses["OK"] < wanted:
-            assert time.monotonic() < give_up, self.statuses
+        wanted, give_up = self.answered.total() + more, time.monotonic() + 60
+        while self.answered.total() < wanted:
+            assert time.monotonic() < give_up, self.answered
             time.sleep(0.01)
 
     def _call(self) -> None:
-        with Client(self._address, retry=self._retry, timeout=30) as client:
+        with Client(self._address, retry=False, timeout=30) as client:
             while not self._ended.is_set():
+                began = time.monotonic()
                 try:
-                    client.embed_text(TEXTS)
-                    status = "OK"
+                    response = client.call(client.text.EmbedText, REQUEST)
                 except CallError as error:
-                    status = error.code.name
-                with self._lock:
-                    self.statuses[status] += 1
+                    with self._lock:
+                        self.lost.append((began, error.code))
+                else:
+                    with self._lock:
+                        self.answered[response.metadata.model] += 1
 
 
 @pytest.fixture
 def two(tiny_bert: Path, starting: Starting) -> list[ServerProcess]:
-    """Two servers of the same model."""
-    options = ["--model", f"tiny={tiny_bert}", "--backend", "torch", "--dtype", "fp32", "--threads", "1"]
-    return [server.result() for server in [starting(options), starting(options)]]
-
-
-def answered(server: ServerProcess) -> float:
-    """Seconds of a processor that a server has taken."""
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    """Two servers of one model, under two names: so an answer tells whose it is."""
+    options = ["--backend", "torch", "--dtype", "fp32", "--threads", "1"]
+    begun = [starting(["--model", f"{name}={tiny_bert}", *options]) for name in ("first", "second")]
+    return [server.result() for server in begun]
 
 
 @contextmanager
-def killed_under_load(two: list[ServerProcess], folder: Path, *, retries: bool) -> Iterator[Load]:
-    """Load on both, of which one is killed; ends when the other has answered for a while."""
-    addresses = [server.address for server in two]
-    with envoy(addresses, retries=retries, folder=folder) as address:
-        with Load(address, retry=False) as load:
-            load.until_answered(100)
-            two[0].process.kill()
+def killed_under_load(
+    two: list[ServerProcess], folder: Path, *, retries: bool
+) -> Iterator[tuple[Load, float]]:
+    """Load on both, of which the first is killed; and when it was dead. The other has answered since."""
+    with envoy([server.address for server in two], retries=retries, folder=folder) as address:
+        with Load(address) as load:
             load.until_answered(200)
-        yield load
+            both = dict(load.answered)
+            two[0].process.kill()
+            two[0].process.wait()
+            died = time.monotonic()
+            load.until_answered(200)
+        assert all(both[name] > 50 for name in ("first", "second")), both
+        yield load, died
 
 
 def test_only_calls_in_flight_are_lost_and_each_is_told_unavailable(
     two: list[ServerProcess], tmp_path: Path
 ) -> None:
-    with killed_under_load(two, tmp_path, retries=False) as load:
-        lost = sum(load.statuses.values()) - load.statuses["OK"]
-        assert {"OK", "UNAVAILABLE"} == load.statuses.keys()
-        assert 0 < lost <= CALLERS
+    with killed_under_load(two, tmp_path, retries=False) as (load, died):
+        assert 0 < len(load.lost) <= CALLERS
+        assert {grpc.StatusCode.UNAVAILABLE} == {code for _, code in load.lost}
+        assert all(began <= died for began, _ in load.lost)
 
 
 def test_with_the_retry_policy_no_call_is_lost(two: list[ServerProcess], tmp_path: Path) -> None:
-    with killed_under_load(two, tmp_path, retries=True) as load:
-        assert {"OK"} == load.statuses.keys()
+    with killed_under_load(two, tmp_path, retries=True) as (load, _):
+        assert [] == load.lost
