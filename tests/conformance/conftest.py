@@ -26,7 +26,7 @@ MAX_TOKENS = 32_768
 HELD = 1000.0
 """Seconds that the narrow server's queue stays full; nobody waits for it."""
 
-Proxied = Callable[[str], str]
+Proxied = Callable[..., str]
 Reports = Callable[[Language], Mapping[str, Mapping[str, Any]]]
 
 _MARKS = {"passed": "[green]✓[/]", "failed": "[red bold]✗[/]", "skipped": "[dim]–[/]"}
@@ -64,13 +64,12 @@ def targets(default_server: ServerProcess, narrow_server: ServerProcess) -> Mapp
 
 @pytest.fixture(scope="session")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
-    """The address of an Envoy before a server."""
+    """The address of an Envoy before servers, whose addresses are its arguments."""
     with ExitStack() as proxies:
 
         @cache
-        def start(target: str) -> str:
-            folder = tmp_path_factory.mktemp("envoy")
-            return proxies.enter_context(envoy([target], folder=folder))
+        def start(*targets: str) -> str:
+            return proxies.enter_context(envoy(targets, folder=tmp_path_factory.mktemp("envoy")))
 
         yield start
 
@@ -114,7 +113,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     table = Table("case", *(language.name for language in shown), box=None)
     for name, marks in _marks.items():
         table.add_row(name, *(marks.get(language.name, "") for language in shown))
-    console = Console(width=120)
+    console = Console(width=160)
     with console.capture() as captured:
         console.print(table)
     terminalreporter.write_sep("=", "conformance")

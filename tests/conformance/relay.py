@@ -12,36 +12,55 @@ from threading import Event, Lock, Thread
 _RESET = struct.pack("ii", 1, 0)
 
 
+class Hiccup:
+    """Once, after so many bytes that clients sent through the relays which share it.
+
+    Args:
+        after: How many.
+
+    Attributes:
+        happened: Whether it has.
+    """
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+        self._lock = Lock()
+        self.happened = False
+
+    def due(self, sent: int) -> bool:
+        """Whether it is, with so many bytes more."""
+        with self._lock:
+            self._left -= sent
+            due = self._left < 0 and not self.happened
+            self.happened |= due
+            return due
+
+
 class Relay:
     """Forwards connections.
 
     Args:
         server: ``host:port`` of the server.
+        hiccup: When its connections are reset in between, if ever.
 
     Attributes:
         address: Where it listens.
-        hiccups: How often connections were reset in between.
     """
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, hiccup: Hiccup | None = None) -> None:
         host, _, port = server.rpartition(":")
         self._server = host, int(port)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._ends: list[socket.socket] = []
         self._lock = Lock()
         self._doomed = Event()
-        self._patience = float("inf")
-        self.hiccups = 0
+        self._hiccup = hiccup
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         Thread(target=self._accept, daemon=True).start()
 
     def doom(self) -> None:
         """Be cut at the next byte that a client sends."""
         self._doomed.set()
-
-    def hiccup(self, after: int) -> None:
-        """Reset the connections once a client has sent so many bytes more; the next ones last."""
-        self._patience = after
 
     def cut(self) -> None:
         """Reset all connections, and take no new ones."""
@@ -76,30 +95,22 @@ class Relay:
                 if from_client and self._doomed.is_set():
                     self.cut()
                     return
-                if from_client and self._tired(len(data)):
+                if from_client and self._hiccup and self._hiccup.due(len(data)):
                     self._reset()
                     return
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
 
-    def _tired(self, sent: int) -> bool:
-        """Whether that was too much; it is so once."""
-        self._patience -= sent
-        tired = self._patience < 0
-        if tired:
-            self._patience = float("inf")
-            self.hiccups += 1
-        return tired
-
 
 @contextmanager
-def relay(server: str) -> Iterator[Relay]:
+def relay(server: str, hiccup: Hiccup | None = None) -> Iterator[Relay]:
     """A relay, cut at the end.
 
     Args:
         server: ``host:port`` of the server.
+        hiccup: When its connections are reset in between, if ever.
     """
-    running = Relay(server)
+    running = Relay(server, hiccup)
     try:
         yield running
     finally:
