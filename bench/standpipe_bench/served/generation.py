@@ -238,6 +238,7 @@ async def drive_streams(channel: grpc.aio.Channel, model: str, load: StreamLoad)
     begin = time.perf_counter() + load.warm_up
     end = begin + load.duration
     texts: list[Written] = []
+    failed: BaseExceptionGroup[BaseException] | None = None
 
     async def stream() -> None:
         while time.perf_counter() < end:
@@ -248,8 +249,11 @@ async def drive_streams(channel: grpc.aio.Channel, model: str, load: StreamLoad)
             for _ in range(load.streams):
                 streams.create_task(stream())
     except* (grpc.aio.AioRpcError, RuntimeError) as errors:
+        # Raised after the block: Python 3.11.2 would wrap what is raised in it.
+        failed = errors
+    if failed is not None:
         # One says enough: what ails one stream mostly ails all.
-        raise RuntimeError(f"a stream failed: {errors.exceptions[0]}") from errors
+        raise RuntimeError(f"a stream failed: {failed.exceptions[0]}") from failed
     return Measured(texts, begin, end)
 
 
