@@ -108,7 +108,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     shown = [language for language in LANGUAGES if wanted(language)]
-    if not _marks or len(shown) <= 2:
+    if not (_marks and shown):
         return
     table = Table("case", *(language.name for language in shown), box=None)
     for name, marks in _marks.items():

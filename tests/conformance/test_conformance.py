@@ -13,9 +13,10 @@ from conformance.languages import LANGUAGES, Language, required, wanted
 from standpipe import contract
 
 
-@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
 @pytest.mark.parametrize(
-    "language", [one for one in LANGUAGES if wanted(one)], ids=lambda language: language.name
+    ("language", "case"),
+    [(language, case) for language in LANGUAGES if wanted(language) for case in cases()],
+    ids=lambda one: one.name,
 )
 def test_a_case_is_as_it_should_be(language: Language, case: Case, reports: Reports) -> None:
     if why := language.missing():
