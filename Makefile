@@ -37,7 +37,7 @@ client-%: .venv/conformance.stamp
 	else $(MAKE) --no-print-directory -C client/$* BIN=$(abspath $(BIN)); fi
 
 conformance: clients ## one table of cases for all of them, against the real server
-	if command -v npm > /dev/null; then cd client/typescript && npm test --silent; fi
+	test -n "$$($(MAKE) --silent --no-print-directory -C client/typescript missing)" || (cd client/typescript && npm test --silent)
 	$(BIN)/standpipe demo-models
 	STANDPIPE_CONFORMANCE=all $(BIN)/pytest tests/conformance
 

@@ -1,12 +1,13 @@
 // Package standpipe calls Standpipe, a gRPC server for Hugging Face pipelines.
 //
 // Connect gives the typed stubs of all its services; their messages are in standpipe.dev/go/v1. A call's deadline is
-// that of its context; a server gives calls without one its own (60 seconds unless configured). ErrorOf reads what a
-// failed call tells.
+// that of its context: always give one, since a call to a server that has vanished never ends without. ErrorOf reads
+// what a failed call tells.
 package standpipe
 
 import (
 	_ "embed" // for service_config.json
+	"encoding/json"
 	"errors"
 
 	"google.golang.org/grpc"
@@ -40,7 +41,7 @@ type Client struct {
 
 // Connect returns a client of the servers at these addresses, each host:port. Calls are spread over all of them; of a
 // single address, over all that its name stands for in the DNS. Where transport is nil, calls travel as plain text.
-// Options come after the client's own, and win over them.
+// Options come after the client's own, and win over them; but credentials go into transport.
 //
 // It doesn't wait for a server: a call fails with UNAVAILABLE where there is none. It errs where there is no address, or
 // gRPC can't read one or an option. Close the client when it has served its time.
@@ -50,13 +51,18 @@ func Connect(
 	if len(addresses) == 0 {
 		return nil, errors.New("standpipe: no address to connect to")
 	}
+	config, err := configOf(addresses)
+	if err != nil {
+		return nil, err
+	}
 	security := grpc.WithInsecure()
 	if transport != nil {
 		security = grpc.WithTransportCredentials(transport)
 	}
 	own := []grpc.DialOption{
 		security,
-		grpc.WithDefaultServiceConfig(serviceConfig),
+		grpc.WithDefaultServiceConfig(config),
+		grpc.WithDisableServiceConfig(), // a record beside a name in the DNS would replace it
 		grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(MaxMessageBytes),
 			grpc.MaxCallSendMsgSize(MaxMessageBytes),
@@ -89,6 +95,21 @@ func Connect(
 // Close ends the connection, and with it what calls are still under way.
 func (c *Client) Close() error {
 	return c.connection.Close()
+}
+
+// configOf is the service config, without health checks for one address: a lone server says itself why it doesn't answer,
+// and a lone proxy isn't ill because one of its servers is.
+func configOf(addresses []string) (string, error) {
+	if len(addresses) > 1 {
+		return serviceConfig, nil
+	}
+	var config map[string]interface{}
+	if err := json.Unmarshal([]byte(serviceConfig), &config); err != nil {
+		return "", err
+	}
+	delete(config, "healthCheckConfig")
+	alone, err := json.Marshal(config)
+	return string(alone), err
 }
 
 // listed resolves to the addresses as they stand: gRPC has no name for several.

@@ -32,7 +32,8 @@ type CallError struct {
 	status *status.Status
 }
 
-// ErrorOf returns what a stub's error, or one that wraps it, tells; nil where err comes from no call.
+// ErrorOf returns what a stub's error, or one that wraps it, tells; nil where err comes from no call. Don't return it as an
+// error unasked: an error that holds this nil isn't nil.
 func ErrorOf(err error) *CallError {
 	var call interface{ GRPCStatus() *status.Status }
 	if !errors.As(err, &call) {

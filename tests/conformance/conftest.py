@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -9,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from rich.console import Console
 from rich.table import Table
@@ -17,13 +19,13 @@ from conformance.cases import cases
 from conformance.envoy import envoy
 from conformance.languages import LANGUAGES, Language, wanted
 from servers import Starting
-from standpipe import Client
+from standpipe import CallError, Client
 from standpipe.v1 import text_pb2
 from standpipe_bench.server_process import ServerProcess
 from tiny_models import save_tiny_llama
 
 MAX_TOKENS = 32_768
-HELD = 1000.0
+HELD = 86_400.0
 """Seconds that the narrow server's queue stays full; nobody waits for it."""
 
 Proxied = Callable[..., str]
@@ -39,7 +41,7 @@ def narrow_server_to_be(
 ) -> Future[ServerProcess]:
     llama = save_tiny_llama(tmp_path_factory.mktemp("narrow") / "llama", max_tokens=MAX_TOKENS)
     models = ["--model", f"llama={llama}:text-generation", "--model", f"bert={tiny_bert}:feature-extraction"]
-    # A batch is made once two minutes of company have been waited for: till then the queue holds what it got.
+    # A batch is made once a day of company has been waited for: till then the queue holds what it got.
     limits = ["--max-sequences", "1", "--max-queue", "2", "--max-items", "2", "--max-wait", str(HELD)]
     limits += ["--max-new-tokens", str(MAX_TOKENS), "--default-timeout", str(HELD), "--drain-timeout", "1"]
     return starting([*models, *limits, "--backend", "torch", "--dtype", "fp32", "--threads", "1"])
@@ -50,11 +52,27 @@ def narrow_server(narrow_server_to_be: Future[ServerProcess]) -> Iterator[Server
     """It writes one text at a time, and the queue of its model `bert` is full."""
     server = narrow_server_to_be.result()
     with Client(server.address) as client:
+        held = _fill_the_queue(client)
+        try:
+            yield server
+        finally:
+            held.cancel()
+
+
+def _fill_the_queue(client: Client) -> grpc.Future:
+    """The call that waits in it till it is cancelled."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
         request = text_pb2.EmbedTextRequest(model="bert", texts=["one", "two"])
         held = client.text.EmbedText.future(request, timeout=HELD)
-        yield server
-        assert not held.done(), "what filled the queue had an end"
+        try:
+            client.embed_text(["one more"], model="bert", timeout=1.0)
+        except CallError as error:
+            # It may have come before the other, which was refused then.
+            if error.code is grpc.StatusCode.RESOURCE_EXHAUSTED and not held.done():
+                return held
         held.cancel()
+    raise AssertionError("the queue isn't full")
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import Any
 import jmespath
 from google.protobuf import json_format
 from google.protobuf.message_factory import GetMessageClass
+from jmespath.exceptions import JMESPathError
 
 from conformance.cases import Case
 from standpipe import contract
@@ -31,6 +32,11 @@ def faults(case: Case, reported: Mapping[str, Any]) -> list[str]:
         outcome = {**reported, "messages": [_as_read(case, message) for message in reported["messages"]]}
     except json_format.ParseError as error:
         return [f"a message isn't one of the RPC's: {error}"]
+    if case.status == "OK" and reported["error"] is not None:
+        return [f"an answer with an error: {reported['error']}"]
+    method = contract.methods()[case.rpc]
+    if case.status == "OK" and not method.server_streaming and len(outcome["messages"]) != 1:
+        return [f"{len(outcome['messages'])} answers to one request"]
     return [fault for held in case.holds if (fault := _fault(held, outcome))]
 
 
@@ -41,7 +47,10 @@ def _as_read(case: Case, message: Any) -> Any:
 
 
 def _fault(held: Mapping[str, Any], outcome: Mapping[str, Any]) -> str:
-    found = jmespath.search(held["of"], outcome)
+    try:
+        found = jmespath.search(held["of"], outcome)
+    except JMESPathError as error:
+        return f"{held['of']}: {error}"
     (kind,) = _CHECKS.keys() & held.keys()
     wanted = held[kind]
     if _CHECKS[kind](found, wanted, held):

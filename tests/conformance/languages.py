@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -53,24 +54,7 @@ class Language:
 
     def missing(self) -> str:
         """Why it can't be run here; empty where it can."""
-        if not self.built:
-            return ""
-        folder = CLIENTS / self.name
-        said = subprocess.run(
-            ["make", "--silent", "missing", f"BIN={Path(sys.executable).parent}"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        ).stdout.strip()
-        if (
-            said
-            or (folder / "build" / "conformance").exists()
-            or (folder / "build" / "conformance.js").exists()
-        ):
-            return said
-        return "it isn't built: make clients"
+        return _missing(self)
 
     def run(self, target: str, cases: Sequence[Case], folder: Path) -> Mapping[str, Mapping[str, Any]]:
         """What its runner reports, by the cases' names.
@@ -82,14 +66,45 @@ class Language:
         """
         file = folder / "cases.json"
         file.write_text(json.dumps([case.for_runners() for case in cases]), encoding="utf-8")
-        ended = subprocess.run(
-            [*self.command, target, str(file)], capture_output=True, timeout=SECONDS, check=False
-        )
-        lines = [json.loads(line) for line in ended.stdout.splitlines()]
-        reported = {line["name"]: line for line in lines}
-        said = f"the runner ended with {ended.returncode}: {ended.stderr.decode(errors='replace')[-2000:]}"
+        try:
+            ended = subprocess.run(
+                [*self.command, target, str(file)], capture_output=True, timeout=SECONDS, check=False
+            )
+            printed, said = ended.stdout, f"the runner ended with {ended.returncode}: {_end(ended.stderr)}"
+        except subprocess.TimeoutExpired as error:
+            printed, said = error.stdout or b"", f"the runner took longer than {SECONDS:.0f} s"
         silent = {"status": "RUNNER_FAILED", "messages": [], "error": {"message": said}}
+        reported = {line["name"]: line for line in map(_line, printed.splitlines()) if line}
         return {case.name: reported.get(case.name, silent) for case in cases}
+
+
+def _line(printed: bytes) -> Any:
+    """What a runner says of a case; None for what isn't that, such as a line that was cut off."""
+    try:
+        return json.loads(printed)
+    except ValueError:
+        return None
+
+
+def _end(said: bytes) -> str:
+    return said.decode(errors="replace")[-2000:]
+
+
+@cache
+def _missing(language: Language) -> str:
+    if not language.built:
+        return ""
+    folder = CLIENTS / language.name
+    said = subprocess.run(
+        ["make", "--silent", "missing", f"BIN={Path(sys.executable).parent}"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout.strip()
+    built = any((folder / "build" / name).exists() for name in ("conformance", "conformance.js"))
+    return said or language.lacks() or ("" if built else "it isn't built: make clients")
 
 
 def _python(kind: str) -> tuple[str, ...]:

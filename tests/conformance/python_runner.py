@@ -116,7 +116,12 @@ _CLIENTS: Mapping[str, Callable[[str, Mapping[str, Any]], Outcome]] = {
 def main() -> None:
     kind, target, path = sys.argv[1:]
     for case in json.loads(Path(path).read_text(encoding="utf-8")):
-        print(_CLIENTS[kind](target, case).line(), flush=True)
+        try:
+            line = _CLIENTS[kind](target, case).line()
+        except Exception as error:
+            failed = {"name": case["name"], "status": "RUNNER_FAILED", "messages": []}
+            line = json.dumps({**failed, "error": {"message": repr(error)}})
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

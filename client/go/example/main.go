@@ -48,7 +48,7 @@ func main() {
 	heard := must(client.Audio.TranscribeAudio(ctx, &v1.TranscribeAudioRequest{Audios: sound}))
 	fmt.Printf("\ntranscribe: %s\n", heard.Results[0].Text)
 
-	// A server without room, RESOURCE_EXHAUSTED, says when to come again.
+	// A server without room, RESOURCE_EXHAUSTED, says when to come again (as does one that still loads).
 	again, err := client.Text.EmbedText(ctx, texts)
 	call := standpipe.ErrorOf(err)
 	for retry := 0; retry < 4 && call != nil && call.RetryAfter != nil; retry++ {

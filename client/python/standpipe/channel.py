@@ -17,7 +17,7 @@ def target(address: str | Sequence[str]) -> str:
     """What gRPC connects to: any target of its own, or several ``host:port`` that calls are spread over.
 
     Names among several are looked up here, once. A single name, which may have several addresses, is looked
-    up by gRPC, and again when servers go away; with TLS only that can be checked against a certificate.
+    up by gRPC, and again when servers go away.
 
     Raises:
         ValueError: No address, one that isn't ``host:port``, or none of one family (IPv4, IPv6) for each.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 _DETAILS = "grpc-status-details-bin"
@@ -32,7 +35,9 @@ class CallError(Exception):
         self.retry_after: float | None = None
         for key, value in error.trailing_metadata() or ():
             if key == _DETAILS and isinstance(value, bytes):
-                self._read(status_pb2.Status.FromString(value))
+                # What stands between may garble them: then there are none, and the status is what counts.
+                with suppress(DecodeError):
+                    self._read(status_pb2.Status.FromString(value))
         where = "".join(f"; {field}: {problem}" for field, problem in self.fields.items())
         super().__init__(f"{self.code.name}: {self.message}{where}")
 

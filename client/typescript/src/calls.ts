@@ -115,18 +115,19 @@ async function* exchange(
   const call = begin();
   const sending = Readable.from(encode(method.requestType, requests));
 
-  let failure: Error | undefined;
-  const fail = (error: Error) => {
+  // Made where it is thrown, so that its stack tells who called.
+  let failure: (() => Error) | undefined;
+  const fail = (error: () => Error) => {
     failure ??= error;
     call.cancel();
   };
-  const abort = () => fail(ended(Status.CANCELLED, "aborted by the caller"));
+  const abort = () => fail(() => ended(Status.CANCELLED, "aborted by the caller"));
   call.on("status", (status: StatusObject) => {
-    if (status.code !== Status.OK) fail(new CallError(status));
+    if (status.code !== Status.OK) fail(() => new CallError(status));
   });
   // The status has told what went wrong; but an error that nothing listens to would end the process.
   call.on("error", () => {});
-  sending.on("error", fail);
+  sending.on("error", (error) => fail(() => error));
   signal?.addEventListener("abort", abort);
   if (signal?.aborted) abort();
 
@@ -136,9 +137,9 @@ async function* exchange(
       if (signal?.aborted) break;
       yield method.responseType.decode(bytes);
     }
-    if (failure) throw failure;
+    if (failure) throw failure();
   } catch (error) {
-    throw failure ?? error;
+    throw failure?.() ?? error;
   } finally {
     signal?.removeEventListener("abort", abort);
     call.cancel();

@@ -53,7 +53,12 @@ export interface ConnectOptions extends Pick<CallOptions, "timeout" | "metadata"
  */
 export function connect(addresses: string | readonly string[], options: ConnectOptions = {}): Client {
   const { credentials: secret = credentials.createInsecure(), timeout = 60_000, metadata = {} } = options;
-  const channel = new Channel(target([addresses].flat()), secret, {
+  const list = [addresses].flat();
+  if (list.length > 1 && options.credentials) {
+    // gRPC would hold every certificate against the first address.
+    throw new TypeError("credentials go with one address: give a name that stands for all servers");
+  }
+  const channel = new Channel(target(list), secret, {
     "grpc.service_config": SERVICE_CONFIG,
     // Else a TXT record beside a host's name could replace ours.
     "grpc.service_config_disable_resolution": 1,

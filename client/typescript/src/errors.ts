@@ -31,23 +31,39 @@ export class CallError extends Error {
   /** @param status - As gRPC reports it. */
   constructor(status: StatusObject) {
     const [bytes] = status.metadata.get("grpc-status-details-bin");
-    const details = bytes instanceof Buffer ? RpcStatus.decode(bytes).details : [];
-    const find = (name: string) => details.find((one) => one.typeUrl.endsWith(`/google.rpc.${name}`))?.value;
-    // No bytes are a message whose fields are all unset.
-    const read = <T>(type: { decode(bytes: Uint8Array): T }, name: string) => type.decode(find(name) ?? Buffer.of());
+    const details = (bytes instanceof Buffer && decoded(RpcStatus, bytes)?.details) || [];
+    const read = <T>(type: Decoder<T>, name: string) => {
+      const found = details.find((one) => one.typeUrl.endsWith(`/google.rpc.${name}`));
+      return found && decoded(type, found.value);
+    };
 
     const info = read(ErrorInfo, "ErrorInfo");
-    const violations = read(BadRequest, "BadRequest").fieldViolations;
-    const delay = read(RetryInfo, "RetryInfo").retryDelay;
+    const violations = read(BadRequest, "BadRequest")?.fieldViolations ?? [];
+    const retry = read(RetryInfo, "RetryInfo");
 
     const where = violations.map(({ field, description }) => `; ${field}: ${description}`).join("");
     super(`${Status[status.code]}: ${status.details}${where}`);
     this.code = status.code;
     this.details = status.details;
-    this.reason = info.reason;
-    this.domain = info.domain;
-    this.metadata = info.metadata;
+    this.reason = info?.reason ?? "";
+    this.domain = info?.domain ?? "";
+    this.metadata = info?.metadata ?? {};
     this.fields = Object.fromEntries(violations.map(({ field, description }) => [field, description]));
-    this.retryAfter = delay && Number(delay.seconds) * 1_000 + delay.nanos / 1_000_000;
+    // A delay that is unset is none: at once.
+    const { seconds, nanos } = retry?.retryDelay ?? { seconds: 0n, nanos: 0 };
+    this.retryAfter = retry && Number(seconds) * 1_000 + nanos / 1_000_000;
+  }
+}
+
+interface Decoder<T> {
+  decode(bytes: Uint8Array): T;
+}
+
+/** A message; undefined where what stands between has garbled it: then the status is what counts. */
+function decoded<T>(type: Decoder<T>, bytes: Uint8Array): T | undefined {
+  try {
+    return type.decode(bytes);
+  } catch {
+    return undefined;
   }
 }

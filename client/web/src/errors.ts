@@ -59,7 +59,7 @@ export class CallError extends Error {
     const error = ConnectError.from(thrown);
     const info = error.findDetails(ErrorInfoSchema)[0];
     const violations = error.findDetails(BadRequestSchema).flatMap((bad) => bad.fieldViolations);
-    const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+    const retry = error.findDetails(RetryInfoSchema)[0];
     return new CallError(
       CODES[codeOf(error)] ?? "UNKNOWN",
       error.rawMessage,
@@ -67,7 +67,8 @@ export class CallError extends Error {
       info?.domain ?? "",
       info?.metadata ?? {},
       Object.fromEntries(violations.map(({ field, description }) => [field, description])),
-      delay && durationMs(delay),
+      // A delay that is unset is none: at once.
+      retry && (retry.retryDelay ? durationMs(retry.retryDelay) : 0),
       thrown,
     );
   }

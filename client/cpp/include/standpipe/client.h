@@ -31,18 +31,18 @@ class Client {
   /// @param addresses One gRPC target as it is ("host:port", "dns:///host:port", "unix:path"), whose name gRPC looks
   ///     up again when servers are lost; or several "host:port" (IPv6 in brackets), whose names are looked up here,
   ///     once: all of them must have IPv4 addresses, or all of them IPv6 addresses.
-  /// @param credentials Of the channel; plain text unless given.
-  /// @throws std::invalid_argument No address, one of several that isn't host:port, or names that can't be looked up.
+  /// @param credentials Of the channel, for one address only; plain text where null.
+  /// @throws std::invalid_argument No address, credentials for several, one of several that isn't host:port, or names that can't be looked up.
   explicit Client(const std::vector<std::string>& addresses,
-                  const std::shared_ptr<grpc::ChannelCredentials>& credentials = grpc::InsecureChannelCredentials());
+                  const std::shared_ptr<grpc::ChannelCredentials>& credentials = nullptr);
 
-  v1::TextService::Stub& text() { return *text_; }
-  v1::GenerationService::Stub& generation() { return *generation_; }
-  v1::VisionService::Stub& vision() { return *vision_; }
-  v1::AudioService::Stub& audio() { return *audio_; }
-  v1::ImageGenerationService::Stub& image_generation() { return *image_generation_; }
-  v1::TokenizerService::Stub& tokenizers() { return *tokenizers_; }
-  v1::ModelService::Stub& models() { return *models_; }
+  v1::TextService::Stub& text() const { return *text_; }
+  v1::GenerationService::Stub& generation() const { return *generation_; }
+  v1::VisionService::Stub& vision() const { return *vision_; }
+  v1::AudioService::Stub& audio() const { return *audio_; }
+  v1::ImageGenerationService::Stub& image_generation() const { return *image_generation_; }
+  v1::TokenizerService::Stub& tokenizers() const { return *tokenizers_; }
+  v1::ModelService::Stub& models() const { return *models_; }
 
   /// For stubs of other services, such as gRPC's own health service.
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }

@@ -42,7 +42,11 @@ class AsyncConnection:
         retry: bool = True,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
-        options = channel_options(retry=retry, choice=not isinstance(address, str))
+        several = not isinstance(address, str) and len(address) > 1
+        if several and credentials is not None:
+            # gRPC would hold every certificate against the whole list.
+            raise ValueError("credentials go with one address: give a name that stands for all servers")
+        options = channel_options(retry=retry, choice=several)
         self.channel = (
             grpc.aio.insecure_channel(target(address), options)
             if credentials is None

@@ -23,7 +23,7 @@ class Client(
     Args:
         address: ``host:port``, a list of them that calls are spread over, or any gRPC target.
         timeout: Seconds that a call may take unless it says otherwise.
-        credentials: For TLS; None for plain text.
+        credentials: For TLS, with one address; None for plain text.
         retry: Retry calls that met UNAVAILABLE.
         metadata: Sent with every call, such as an authorization header.
 

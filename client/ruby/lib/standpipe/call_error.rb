@@ -66,6 +66,8 @@ module Standpipe
       elsif (retried = detail.unpack(Google::Rpc::RetryInfo))
         @retry_after = retried.retry_delay.to_f
       end
+    rescue Google::Protobuf::ParseError
+      # What stands between may garble details: the status is what counts.
     end
   end
 end

@@ -49,7 +49,7 @@ final class AddressList extends NameResolver {
         addresses.forEach(AddressList::parse);
         if (addresses.size() == 1) {
             // gRPC's own resolver also knows of proxies.
-            return addresses.get(0);
+            return "dns:///" + addresses.get(0);
         }
         try {
             return new URI(SCHEME, null, "/" + String.join(",", addresses), null).toString();

@@ -15,11 +15,21 @@ final class ServiceConfig {
 
     private ServiceConfig() {}
 
-    /** Reads the config in the form that gRPC takes: all numbers as {@link Double}, as Gson makes them. */
-    static Map<String, Object> load() {
+    /**
+     * Reads the config in the form that gRPC takes: all numbers as {@link Double}, as Gson makes them.
+     *
+     * @param choice whether there are several servers; of one, health isn't asked for: it says itself why it doesn't
+     *     answer, and a proxy isn't ill because one of its servers is
+     */
+    static Map<String, Object> load(boolean choice) {
         try (Reader reader =
                 new InputStreamReader(ServiceConfig.class.getResourceAsStream(RESOURCE), StandardCharsets.UTF_8)) {
-            return new Gson().fromJson(reader, new TypeToken<Map<String, Object>>() {}.getType());
+            Map<String, Object> config =
+                    new Gson().fromJson(reader, new TypeToken<Map<String, Object>>() {}.getType());
+            if (!choice) {
+                config.remove("healthCheckConfig");
+            }
+            return config;
         } catch (IOException error) {
             throw new UncheckedIOException(error);
         }

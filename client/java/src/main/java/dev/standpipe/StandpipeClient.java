@@ -77,7 +77,7 @@ public final class StandpipeClient implements AutoCloseable {
     public static StandpipeClient connect(ChannelCredentials credentials, String... addresses) {
         return new StandpipeClient(
                 Grpc.newChannelBuilder(AddressList.target(List.of(addresses)), credentials)
-                        .defaultServiceConfig(ServiceConfig.load())
+                        .defaultServiceConfig(ServiceConfig.load(addresses.length > 1))
                         .enableRetry()
                         .perRpcBufferLimit(MAX_MESSAGE_BYTES)
                         .retryBufferSize(RETRY_BYTES)
