@@ -59,7 +59,7 @@ def narrow_server(narrow_server_to_be: Future[ServerProcess]) -> Iterator[Server
             held.cancel()
 
 
-def _fill_the_queue(client: Client) -> grpc.Future:
+def _fill_the_queue(client: Client) -> grpc.Future[text_pb2.EmbedTextResponse]:
     """The call that waits in it till it is cancelled."""
     give_up = time.monotonic() + 60
     while time.monotonic() < give_up:
