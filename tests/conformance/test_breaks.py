@@ -12,7 +12,7 @@ from conformance.broken_server import BREAKS
 from conformance.cases import cases
 from conformance.conftest import Proxied
 from conformance.judging import faults
-from conformance.languages import LANGUAGES, WANTED, Language, required, wanted
+from conformance.languages import LANGUAGES, SECONDS, WANTED, Language, required, wanted
 from standpipe_bench.server_process import server_process
 from standpipe_server import demo_models
 
@@ -26,7 +26,10 @@ NOTICED: Mapping[str, Set[str]] = {
 }
 ASKED = [case for case in cases() if case.name in (DETAILS, CHARACTERS, ORDER)]
 
-pytestmark = pytest.mark.skipif(WANTED not in os.environ, reason=f"{WANTED} isn't set: make conformance")
+pytestmark = [
+    pytest.mark.skipif(WANTED not in os.environ, reason=f"{WANTED} isn't set: make conformance"),
+    pytest.mark.timeout(SECONDS),
+]
 
 
 @pytest.fixture(scope="module", params=BREAKS)

@@ -9,8 +9,11 @@ import pytest
 from conformance.cases import Case, cases
 from conformance.conftest import Reports
 from conformance.judging import faults
-from conformance.languages import LANGUAGES, Language, required, wanted
+from conformance.languages import LANGUAGES, SECONDS, Language, required, wanted
 from standpipe import contract
+
+# The first case of a language waits for its runner to go through all of them.
+pytestmark = pytest.mark.timeout(2 * SECONDS)
 
 
 @pytest.mark.parametrize(
