@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import browser
 from conformance import envoy
 from conformance.cases import Case
@@ -142,6 +144,15 @@ def wanted(language: Language) -> bool:
     return language.name in names or "all" in names
 
 
-def required(language: Language) -> bool:
-    """Whether it must be run."""
-    return language.name in os.environ.get(REQUIRED, "").split()
+def runnable(language: Language) -> Language:
+    """The language; skips the test where it can't be run, or fails it where it must be."""
+    if why := language.missing():
+        required = language.name in os.environ.get(REQUIRED, "").split()
+        (pytest.fail if required else pytest.skip)(f"{language.name}: {why}")
+    return language
+
+
+each_language = pytest.mark.parametrize(
+    "language", [one for one in LANGUAGES if wanted(one)], ids=lambda language: language.name
+)
+"""A test of each language that is to be run."""

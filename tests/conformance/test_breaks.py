@@ -12,7 +12,7 @@ from conformance.broken_server import BREAKS
 from conformance.cases import cases
 from conformance.conftest import Proxied
 from conformance.judging import faults
-from conformance.languages import LANGUAGES, SECONDS, WANTED, Language, required, wanted
+from conformance.languages import SECONDS, WANTED, Language, each_language, runnable
 from standpipe_bench.server_process import server_process
 from standpipe_server import demo_models
 
@@ -45,14 +45,11 @@ def broken(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
         yield request.param, server.address
 
 
-@pytest.mark.parametrize(
-    "language", [one for one in LANGUAGES if wanted(one)], ids=lambda language: language.name
-)
+@each_language
 def test_what_is_broken_is_noticed_and_nothing_else(
     language: Language, broken: tuple[str, str], proxied: Proxied, tmp_path: Path
 ) -> None:
-    if why := language.missing():
-        (pytest.fail if required(language) else pytest.skip)(f"{language.name}: {why}")
+    runnable(language)
     what, address = broken
     reported = language.run(proxied(address) if language.proxied else address, ASKED, tmp_path)
     assert NOTICED[what] == {case.name for case in ASKED if faults(case, reported[case.name])}

@@ -9,7 +9,7 @@ import pytest
 from conformance.cases import Case, cases
 from conformance.conftest import Reports
 from conformance.judging import faults
-from conformance.languages import LANGUAGES, SECONDS, Language, required, wanted
+from conformance.languages import LANGUAGES, SECONDS, Language, runnable, wanted
 from standpipe import contract
 
 # The first case of a language waits for its runner to go through all of them.
@@ -22,8 +22,7 @@ pytestmark = pytest.mark.timeout(2 * SECONDS)
     ids=lambda one: one.name,
 )
 def test_a_case_is_as_it_should_be(language: Language, case: Case, reports: Reports) -> None:
-    if why := language.missing():
-        (pytest.fail if required(language) else pytest.skip)(f"{language.name}: {why}")
+    runnable(language)
     if not language.takes(case):
         pytest.skip(f"{language.name} has no such calls")
     if case.needs and shutil.which(case.needs) is None:

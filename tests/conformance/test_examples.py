@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from conformance.cases import EXAMPLES
-from conformance.languages import CLIENTS, LANGUAGES, Language, required, wanted
+from conformance.languages import CLIENTS, LANGUAGES, runnable, wanted
 from conformance.relay import relay
 from standpipe_bench.server_process import ServerProcess
 
@@ -50,9 +50,7 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=[one for one in WITH_EXAMPLES if wanted(one)], ids=lambda language: language.name)
 def example(request: pytest.FixtureRequest) -> list[str]:
     """What starts a language's example."""
-    language: Language = request.param
-    if why := language.missing():
-        (pytest.fail if required(language) else pytest.skip)(f"{language.name}: {why}")
+    language = runnable(request.param)
     if not language.built:
         return [sys.executable, str(CLIENTS / "python" / SOURCES["python"])]
     return [str(CLIENTS / language.name / "build" / "example")]

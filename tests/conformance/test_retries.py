@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from conformance.cases import cases
 from conformance.conftest import Proxied
 from conformance.judging import faults
-from conformance.languages import LANGUAGES, Language, required, wanted
+from conformance.languages import Language, each_language, runnable
 from conformance.relay import Hiccup, relay
 from standpipe_bench.server_process import ServerProcess
 
@@ -17,14 +15,11 @@ FIRST, LARGE = "example of EmbedText", "a request of more than 4 MB is taken"
 ASKED = [case for name in (FIRST, LARGE) for case in cases() if case.name == name]
 
 
-@pytest.mark.parametrize(
-    "language", [one for one in LANGUAGES if wanted(one)], ids=lambda language: language.name
-)
+@each_language
 def test_a_large_request_that_was_cut_off_is_sent_again(
     language: Language, default_server: ServerProcess, proxied: Proxied, tmp_path: Path
 ) -> None:
-    if why := language.missing():
-        (pytest.fail if required(language) else pytest.skip)(f"{language.name}: {why}")
+    runnable(language)
     hiccup = Hiccup(1 << 20)
     with relay(default_server.address, hiccup) as one, relay(default_server.address, hiccup) as other:
         # Envoy leaves out a server whose connection broke, for a moment, and so needs another one.

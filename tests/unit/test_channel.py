@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 
+import grpc
 import pytest
 
 from standpipe import Client
@@ -49,3 +50,10 @@ def test_health_counts_where_there_is_a_choice() -> None:
     assert {"methodConfig", "loadBalancingConfig", "healthCheckConfig"} == config(choice=True).keys()
     assert {"methodConfig", "loadBalancingConfig"} == config().keys()
     assert {"loadBalancingConfig"} == config(retry=False).keys()
+
+
+def test_credentials_are_for_one_address() -> None:
+    secret = grpc.ssl_channel_credentials()
+    Client("pipes.example:50051", credentials=secret).close()
+    with pytest.raises(ValueError, match="credentials"):
+        Client(["127.0.0.1:1", "127.0.0.1:2"], credentials=secret)

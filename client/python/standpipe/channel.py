@@ -13,6 +13,27 @@ MAX_MESSAGE_BYTES = 64 << 20
 _FAMILIES = {socket.AF_INET: "ipv4:", socket.AF_INET6: "ipv6:"}
 
 
+def reached(
+    address: str | Sequence[str], *, retry: bool, secured: bool
+) -> tuple[str, list[tuple[str, str | int]]]:
+    """The target and the options of a client's channel.
+
+    Args:
+        address: As ``target`` takes it.
+        retry: As ``channel_options`` takes it.
+        secured: Whether the channel has credentials.
+
+    Raises:
+        ValueError: As ``target``; and credentials for several addresses.
+        OSError: As ``target``.
+    """
+    several = not isinstance(address, str) and len(address) > 1
+    if several and secured:
+        # gRPC would hold every certificate against the whole list.
+        raise ValueError("credentials go with one address: give a name that stands for all servers")
+    return target(address), channel_options(retry=retry, choice=several)
+
+
 def target(address: str | Sequence[str]) -> str:
     """What gRPC connects to: any target of its own, or several ``host:port`` that calls are spread over.
 

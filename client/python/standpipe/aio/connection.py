@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from standpipe.calls import Rpc, StreamRpc
-from standpipe.channel import channel_options, target
+from standpipe.channel import reached
 from standpipe.errors import CallError
 from standpipe.sending import AsyncSending
 from standpipe.streams import AsyncMessageStream, AsyncResultStream, AsyncStream
@@ -42,15 +42,11 @@ class AsyncConnection:
         retry: bool = True,
         metadata: Sequence[tuple[str, str]] = (),
     ) -> None:
-        several = not isinstance(address, str) and len(address) > 1
-        if several and credentials is not None:
-            # gRPC would hold every certificate against the whole list.
-            raise ValueError("credentials go with one address: give a name that stands for all servers")
-        options = channel_options(retry=retry, choice=several)
+        goal, options = reached(address, retry=retry, secured=credentials is not None)
         self.channel = (
-            grpc.aio.insecure_channel(target(address), options)
+            grpc.aio.insecure_channel(goal, options)
             if credentials is None
-            else grpc.aio.secure_channel(target(address), credentials, options)
+            else grpc.aio.secure_channel(goal, credentials, options)
         )
         self._timeout = timeout
         self._metadata = tuple(metadata)
